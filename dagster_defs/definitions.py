@@ -1,0 +1,56 @@
+"""The one place that assembles: settings in, Dagster definitions out."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import dagster as dg
+
+from dagster_defs.lifecycle import TRAINING_POOL, build_backtest_asset, build_lifecycle_assets
+from dagster_defs.manifest import manifest_path
+from dagster_defs.resources import build_home
+from dagster_defs.settings import Settings
+from dagster_defs.warehouse import WAREHOUSE_POOL, build_dbt_assets, build_dbt_resource, landing_sources
+from ml_assets.declaration import read_declarations
+
+REFRESH_JOB = "refresh"
+SCORE_JOB = "score"
+
+
+def build_definitions(settings: Settings) -> dg.Definitions:
+    """Everything that Dagster loads, for one home.
+
+    Raises:
+        DeclarationError: with every mistake in every declaration.
+        PerennialError: if dbt cannot parse the project.
+    """
+    os.environ["PERENNIAL_HOME"] = str(settings.home)  # for the dbt processes that Dagster starts
+    path = manifest_path(settings)
+    manifest = json.loads(path.read_text())
+    declarations = read_declarations(manifest)
+    lifecycles = [asset for declaration in declarations.values() for asset in build_lifecycle_assets(declaration)]
+    backtests = [build_backtest_asset(declaration) for declaration in declarations.values()]
+    training = dg.AssetSelection.assets(*[[name, part] for name in declarations for part in ("candidate", "evaluation", "champion")])
+    everything = dg.AssetSelection.all() - dg.AssetSelection.groups("backtests")
+    return dg.Definitions(
+        assets=[*landing_sources(manifest), build_dbt_assets(settings, path, tuple(declarations)), *lifecycles, *backtests],
+        jobs=[
+            dg.define_asset_job(
+                REFRESH_JOB,
+                selection=everything,
+                description="Raw files to predictions and the tables that watch them, with a new candidate for each model.",
+                executor_def=dg.in_process_executor,
+            ),
+            dg.define_asset_job(
+                SCORE_JOB,
+                selection=everything - training,
+                description="The same without training: what is due is scored by the champions that stand.",
+                executor_def=dg.in_process_executor,
+            ),
+        ],
+        resources={"dbt": build_dbt_resource(settings), "home": build_home(settings)},
+    )
+
+
+__all__ = ["REFRESH_JOB", "SCORE_JOB", "TRAINING_POOL", "WAREHOUSE_POOL", "build_definitions"]

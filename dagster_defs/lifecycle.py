@@ -1,0 +1,154 @@
+"""One declared model as four assets: candidate -> evaluation -> champion -> predictions.
+
+What belongs here: asking `ml_assets` and reporting what it answered. What does not: how a model is trained or judged, or when to retrain.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import dagster as dg
+
+from dagster_defs.presentation import interval_markdown, reasons_markdown, sparkline_markdown
+from dagster_defs.resources import Home
+from ml_assets import lifecycle
+from ml_assets.declaration import ModelDeclaration
+
+TRAINING_POOL = "training"
+# Scoring goes before training where both wait (`dagster/priority`, higher first).
+SCORING_PRIORITY = "10"
+
+
+def build_lifecycle_assets(declaration: ModelDeclaration) -> list[dg.AssetsDefinition]:
+    """The assets of one model, generated from its declaration alone."""
+    model = declaration.name
+    common: dict[str, Any] = {"group_name": "models", "owners": [declaration.owner.email], "tags": {"model": model}}
+
+    @dg.asset(
+        key=[model, "candidate"],
+        deps=[dg.AssetKey([declaration.training_set])],
+        description=f"{declaration.title}: trained on every label known so far, and a twin that has not seen the window it is judged on.",
+        kinds={"python", "scikitlearn", "mlflow"},
+        code_version=declaration.fingerprint[:12],
+        pool=TRAINING_POOL,
+        **common,
+    )
+    def candidate(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult:
+        result = lifecycle.make_candidate(
+            home.lake,
+            home.registry,
+            declaration,
+            lock_hash=home.lock_hash,
+            progress=lambda what, done, of: context.log.info(f"{what} {done}/{of}"),
+        )
+        version = result.version
+        return dg.MaterializeResult(
+            metadata={
+                "version": version.version,
+                "fitted_now": result.is_new,
+                "training_rows": version.training_rows,
+                "trained_through": dg.MetadataValue.text(str(version.trained_through)),
+                "model_sha256": version.sha256,
+                "training_hash": version.training_hash,
+                **{name: float(value) for name, value in version.metrics.items()},
+            },
+            data_version=dg.DataVersion(version.sha256),
+        )
+
+    @dg.asset(
+        key=[model, "evaluation"],
+        deps=[candidate],
+        description=f"The newest version of {model} against its champion and its baselines, on a window that neither has seen.",
+        kinds={"python", "parquet"},
+        **common,
+    )
+    def evaluation(home: Home) -> dg.MaterializeResult:
+        version = home.registry.versions(model)[-1]
+        lifecycle.evaluate_candidate(home.lake, home.registry, declaration, version, now=home.now)
+        scores = home.lake.read_evaluations(model).to_pandas()
+        scores = scores[(scores["version"] == version.version) & (scores["slice_name"] == "all")]
+        metric = scores[scores["metric"] == declaration.evaluation.metric].set_index("subject")
+        return dg.MaterializeResult(
+            metadata={
+                "version": version.version,
+                declaration.evaluation.metric: dg.MetadataValue.md(interval_markdown(metric)),
+                **{
+                    f"candidate_{row.metric}": float(row.value)
+                    for row in scores[scores["subject"] == "candidate"].itertuples()
+                },
+            }
+        )
+
+    @dg.asset(
+        key=[model, "champion"],
+        deps=[evaluation],
+        description=f"The version of {model} that predicts: it changes only if every declared gate holds, and every decision is logged.",
+        kinds={"python", "mlflow"},
+        **common,
+    )
+    def champion(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult:
+        version = home.registry.versions(model)[-1]
+        evidence = lifecycle.evaluate_candidate(home.lake, home.registry, declaration, version, now=home.now)
+        result = lifecycle.decide_and_promote(home.registry, home.decision_log, declaration, evidence, now=home.now)
+        context.log.info(f"{model} version {version.version}: {result.decision.verdict}")
+        return dg.MaterializeResult(
+            metadata={
+                "verdict": result.decision.verdict,
+                "decided_now": result.is_new,
+                "champion_version": result.champion.version if result.champion else 0,
+                "reasons": dg.MetadataValue.md(reasons_markdown(result.decision.reasons)),
+            },
+            data_version=dg.DataVersion(result.champion.sha256 if result.champion else "none"),
+        )
+
+    @dg.asset(
+        key=[model, "predictions"],
+        deps=[champion, dg.AssetKey([declaration.training_set])],
+        description=f"What {model} says of each decision that has fallen due; a decision once predicted keeps its prediction.",
+        kinds={"python", "parquet"},
+        op_tags={"dagster/priority": SCORING_PRIORITY},
+        retry_policy=dg.RetryPolicy(max_retries=2, delay=5),
+        **common,
+    )
+    def predictions(home: Home) -> dg.MaterializeResult:
+        report = lifecycle.score_due(home.lake, home.registry, declaration)
+        dates = home.lake.prediction_dates(model)
+        recent = home.lake.read_predictions(model, dates=dates[-28:]).to_pandas() if dates else None
+        daily = recent.groupby(recent["decision_at"].dt.date)["prediction"].mean() if recent is not None else None
+        return dg.MaterializeResult(
+            metadata={
+                "dagster/row_count": report.rows,
+                "status": report.status,
+                "reason": report.reason or "",
+                "scored_as_of": dg.MetadataValue.text(str(report.as_of)),
+                **({"mean_by_day": dg.MetadataValue.md(sparkline_markdown(daily.tolist()))} if daily is not None else {}),
+            }
+        )
+
+    return [candidate, evaluation, champion, predictions]
+
+
+def build_backtest_asset(declaration: ModelDeclaration) -> dg.AssetsDefinition:
+    """The rolling-origin backtest: asked for by hand, since it fits the model once for each origin."""
+
+    @dg.asset(
+        key=[declaration.name, "backtest"],
+        deps=[dg.AssetKey([declaration.training_set])],
+        group_name="backtests",
+        owners=[declaration.owner.email],
+        description=f"{declaration.title} as it would have done, retrained every week on what was known, with its baselines beside it.",
+        kinds={"python", "scikitlearn"},
+        pool=TRAINING_POOL,
+    )
+    def backtest(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult:
+        result = lifecycle.run_backtest(
+            home.lake,
+            declaration,
+            every=timedelta(days=7),
+            progress=lambda what, done, of: context.log.info(f"{what} {done}/{of}"),
+        )
+        scores = result.scores
+        return dg.MaterializeResult(metadata={"scores": dg.MetadataValue.md(scores.to_markdown(index=False)) if hasattr(scores, "to_markdown") else str(scores)})
+
+    return backtest

@@ -1,0 +1,47 @@
+"""What the assets are handed: the lake, the registry and the decision log of one home."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime
+from pathlib import Path
+
+import dagster as dg
+
+from dagster_defs.settings import Settings
+from ml_assets.decision_log import DecisionLog
+from ml_assets.lake import Lake
+from ml_assets.registry import Registry
+
+
+class Home(dg.ConfigurableResource):
+    """Everything that a run keeps, below one folder."""
+
+    path: str
+    lock_file: str
+
+    @property
+    def lake(self) -> Lake:
+        return Lake(Path(self.path) / "lake")
+
+    @property
+    def registry(self) -> Registry:
+        return Registry(Path(self.path) / "registry")
+
+    @property
+    def decision_log(self) -> DecisionLog:
+        return DecisionLog(Path(self.path) / "lake" / "decisions.jsonl")
+
+    @property
+    def lock_hash(self) -> str:
+        """The environment's identity: the hash of its lock, or `unlocked` where there is none."""
+        lock = Path(self.lock_file)
+        return hashlib.sha256(lock.read_bytes()).hexdigest() if lock.exists() else "unlocked"
+
+    @staticmethod
+    def now() -> datetime:
+        return datetime.now(UTC)
+
+
+def build_home(settings: Settings) -> Home:
+    return Home(path=str(settings.home), lock_file=str(settings.lock_file))

@@ -1,0 +1,29 @@
+{# Where files are, and the bookkeeping that dbt needs between runs. #}
+
+{% macro home() -%}
+    {{ return(env_var('PERENNIAL_HOME', '../var')) }}
+{%- endmacro %}
+
+
+{% macro prepare_home() %}
+    {% if execute and flags.WHICH in ('build', 'run', 'test', 'seed', 'snapshot') %}
+        {% for folder in ['lake', 'lake/tables'] %}
+            {% set path = home() ~ '/' ~ folder %}
+            {% set marker = path ~ '/about_0.txt' %}
+            {% if run_query("select file from glob('" ~ marker ~ "')").rows | length == 0 %}
+                {# DuckDB makes a folder only for a many-file COPY; the one file says what the folder is. #}
+                {% do run_query(
+                    "copy (select 'Written by dbt: published tables; read them through catalog.jsonl.' as about) to '" ~ path
+                    ~ "' (format csv, header false, per_thread_output true, filename_pattern 'about_{i}', file_extension 'txt', overwrite_or_ignore true)"
+                ) %}
+            {% endif %}
+        {% endfor %}
+        {% do run_query(
+            "create table if not exists perennial_progress (model varchar primary key, file_id bigint not null, definition varchar not null)"
+        ) %}
+        {% do run_query(
+            "create table if not exists perennial_published ("
+            "model varchar, part varchar, file varchar, sha256 varchar, bytes bigint, row_count bigint, fingerprint varchar, primary key (model, part))"
+        ) %}
+    {% endif %}
+{% endmacro %}

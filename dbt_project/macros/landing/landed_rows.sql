@@ -1,0 +1,196 @@
+{# From the lines of accepted files to typed rows, each either good or with the reason why not. #}
+
+{% macro landed_column_problem(column) -%}
+    {#- SQL for the first thing wrong with one value, or null. `column` is the source's declaration. -#}
+    {%- set meta = column.config.meta if column.config and column.config.meta else column.meta -%}
+    {%- set raw = 'raw.' ~ column.name -%}
+    {%- set value = 'try_cast(' ~ raw ~ ' as ' ~ column.data_type ~ ')' -%}
+    case
+        {%- if meta.get('required') %}
+        when {{ raw }} is null then '{{ column.name }} is missing'
+        {%- endif %}
+        {%- if column.data_type != 'varchar' %}
+        when {{ raw }} is not null and {{ value }} is null
+            then '{{ column.name }} ' || left({{ raw }}, 40) || ' is not {{ column.data_type }}'
+        {%- endif %}
+        {%- if meta.get('minimum') is not none and 'minimum' in meta %}
+        when {{ value }} < {{ meta.minimum }} then '{{ column.name }} ' || left({{ raw }}, 40) || ' is below {{ meta.minimum }}'
+        {%- endif %}
+        {%- if 'maximum' in meta %}
+        when {{ value }} > {{ meta.maximum }} then '{{ column.name }} ' || left({{ raw }}, 40) || ' is above {{ meta.maximum }}'
+        {%- endif %}
+        {%- if 'accepted' in meta %}
+        when {{ raw }} not in ({% for item in meta.accepted %}'{{ item }}'{{ ', ' if not loop.last }}{% endfor %})
+            then '{{ column.name }} ' || left({{ raw }}, 40) || ' is not one of {{ meta.accepted | join(", ") }}'
+        {%- endif %}
+        when false then ''
+    end
+{%- endmacro %}
+
+
+{% macro landed_rows(feed, table, key) -%}
+{#- Rows of the files of one landing table that this model has not read yet. `key`: the columns that make a row unique. -#}
+{%- set files = ref('stg_landing__files') -%}
+{%- do source(feed, table) -%}
+{%- set declared = landing_sources().get(feed ~ '/' ~ table) -%}
+{%- set columns = declared.columns.values() | list if declared else [] -%}
+{%- set known_at = (declared.config.meta if declared and declared.config.meta else (declared.meta if declared else {})).get('known_at') -%}
+{%- set paths = [] -%}
+{%- if execute -%}
+    {%- set after = 'select coalesce(max(file_id), 0) from ' ~ this if is_incremental() else 'select 0' -%}
+    {%- set unread = run_query(
+        "select path from " ~ files ~ " where status = 'accepted' and feed = '" ~ feed ~ "' and table_name = '" ~ table ~ "'"
+        ~ " and data_lines > 0 and file_id > (" ~ after ~ ") order by file_id"
+    ).rows -%}
+    {%- for row in unread -%}{%- do paths.append(home() ~ '/landing/' ~ row[0]) -%}{%- endfor -%}
+{%- endif -%}
+with
+
+files as (
+
+    select
+        file_id,
+        path,
+        sha256
+    from {{ files }}
+    where status = 'accepted' and feed = '{{ feed }}' and table_name = '{{ table }}'
+
+),
+
+{% if paths -%}
+contents as (
+
+    -- The bytes are the ones that the door accepted, or they are not read.
+    select
+        files.file_id,
+        string_split(replace(decode(blob.content), chr(13), ''), chr(10)) as lines
+    from read_blob({{ sql_list(paths) }}) as blob
+    inner join files
+        on
+            replace(blob.filename, '{{ home() }}/landing/', '') = files.path
+            and sha256(blob.content) = files.sha256
+
+),
+
+numbered as (
+
+    select
+        file_id,
+        unnest(lines) as line,
+        unnest(range(1, len(lines) + 1)) as line_number
+    from contents
+
+),
+
+{% else -%}
+numbered as (
+
+    select
+        null::bigint as file_id,
+        null::varchar as line,
+        null::bigint as line_number
+    where false
+
+),
+
+{% endif -%}
+split as (
+
+    select
+        file_id,
+        line_number,
+        line,
+        case
+            when contains(line, '"')
+                then list_transform(
+                    regexp_extract_all(line, '(?:^|,)("(?:[^"]|"")*"|[^,]*)', 1),
+                    lambda field: case
+                        when starts_with(field, '"') then replace(field[2:-2], '""', '"')
+                        else field
+                    end
+                )
+            else string_split(line, ',')
+        end as fields
+    from numbered
+    where line_number > 1 and line != ''
+
+),
+
+raw as (
+
+    select
+        file_id,
+        line_number,
+        line,
+        len(fields) as field_count,
+        {%- for column in columns %}
+        case when trim(fields[{{ loop.index }}]) not in ('', 'NA') then trim(fields[{{ loop.index }}]) end as {{ column.name }}{{ ',' if not loop.last }}
+        {%- endfor %}
+    from split
+
+),
+
+judged as (
+
+    select
+        raw.file_id,
+        raw.line_number,
+        raw.line,
+        {%- for column in columns %}
+        {% if column.data_type == 'varchar' %}raw.{{ column.name }}{% else %}try_cast(raw.{{ column.name }} as {{ column.data_type }}) as {{ column.name }}{% endif %},
+        {%- endfor %}
+        case
+            when raw.field_count != {{ columns | length }}
+                then 'expected {{ columns | length }} fields, found ' || raw.field_count
+            else nullif(
+                concat_ws(
+                    '; ',
+                    {%- for column in columns %}
+                    {{ landed_column_problem(column) }}{{ ',' if not loop.last }}
+                    {%- endfor %}
+                ),
+                ''
+            )
+        end as problem
+    from raw
+
+),
+
+ranked as (
+
+    select
+        *,
+        row_number() over (
+            partition by {{ key | join(', ') }}, problem is null
+            order by file_id, line_number
+        ) as key_rank
+    from judged
+
+)
+
+select
+    ranked.file_id,
+    ranked.line_number,
+    {%- for column in columns %}
+    ranked.{{ column.name }},
+    {%- endfor %}
+    {{ ('ranked.' ~ known_at) if known_at else 'null::timestamp' }} as known_at,
+    case
+        when ranked.problem is not null then ranked.problem
+        when ranked.key_rank > 1 {{ 'or earlier.file_id is not null' if is_incremental() }}
+            then 'repeats the key ({{ key | join(", ") }}) of an earlier row'
+    end as quarantine_reason,
+    case
+        when ranked.problem is not null or ranked.key_rank > 1 {{ 'or earlier.file_id is not null' if is_incremental() }}
+            then ranked.line
+    end as quarantined_line
+from ranked
+{% if is_incremental() -%}
+left join {{ this }} as earlier
+    on
+        {%- for column in key %}
+        ranked.{{ column }} = earlier.{{ column }} and
+        {%- endfor %}
+        earlier.quarantine_reason is null
+{%- endif %}
+{%- endmacro %}

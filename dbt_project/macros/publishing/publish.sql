@@ -1,0 +1,116 @@
+{#
+    Write, audit, publish. dbt has built the tables and run their tests; what passed is now written as Parquet, one file a part, named for its rows, and the
+    catalog is replaced in one rename. Until then readers see what was published before, and they see all tables change at once.
+    A part whose rows are the same is not written again: publishing costs what is new.
+#}
+
+{% macro publishable(results) -%}
+    {#- Public models that this invocation built or tested, and of which nothing failed. -#}
+    {% set touched = [] %}
+    {% set spoiled = [] %}
+    {% for result in results %}
+        {% set good = result.status | string in ('success', 'pass', 'warn', 'no-op') %}
+        {% if result.node.resource_type == 'model' %}
+            {% do (touched if good else spoiled).append(result.node.unique_id) %}
+        {% elif result.node.resource_type in ('test', 'unit_test') %}
+            {% for unique_id in result.node.depends_on.nodes %}
+                {% do (touched if good else spoiled).append(unique_id) %}
+            {% endfor %}
+        {% endif %}
+    {% endfor %}
+    {% set models = [] %}
+    {% for unique_id in touched | unique | sort if unique_id not in spoiled %}
+        {% set node = graph.nodes.get(unique_id) %}
+        {% if node and node.resource_type == 'model' and node.config.access == 'public' %}
+            {% do models.append(node) %}
+        {% endif %}
+    {% endfor %}
+    {{ return(models) }}
+{%- endmacro %}
+
+
+{% macro publish_parts(node) -%}
+    {#- Writes the parts of one model that changed; returns how many. -#}
+    {% set settings = node.config.meta.get('publish', {}) %}
+    {% set relation = adapter.get_relation(node.database, node.schema, node.alias) %}
+    {% if relation is none %}{{ return(0) }}{% endif %}
+    {% set by = settings.get('by_month') %}
+    {% set part = "coalesce(strftime(" ~ by ~ ", '%Y-%m'), 'none')" if by else "'all'" %}
+    {% set signature = [] %}
+    {% for column in adapter.get_columns_in_relation(relation) %}
+        {% do signature.append(column.name ~ ' ' ~ column.dtype) %}
+    {% endfor %}
+    {% set rows = run_query(
+        "with rows as (select * from " ~ relation ~ "), "
+        ~ "parts as (select " ~ part ~ " as part, count(*) as row_count, "
+        ~ "left(md5('" ~ (signature | join(',')) ~ "' || count(*) || '/' || coalesce(sum(hash(rows)::hugeint), 0)), 16) as fingerprint "
+        ~ "from rows " ~ ("group by 1" if by else "") ~ "), "
+        ~ "wanted as (select part, row_count, fingerprint, 'tables/" ~ node.name ~ ".' || part || '.' || fingerprint || '.parquet' as file from parts), "
+        ~ "present as (select parse_filename(file) as name from glob('" ~ home() ~ "/lake/tables/" ~ node.name ~ ".*.parquet')) "
+        ~ "select wanted.part, wanted.row_count, wanted.fingerprint, wanted.file from wanted "
+        ~ "left join perennial_published as published on published.model = '" ~ node.name ~ "' and published.part = wanted.part "
+        ~ "and published.fingerprint = wanted.fingerprint and parse_filename(published.file) in (select name from present) "
+        ~ "where published.part is null order by 1"
+    ).rows %}
+    {% for row in rows %}
+        {% do run_query(
+            "copy (select * from " ~ relation ~ (" where " ~ part ~ " = '" ~ row[0] ~ "'" if by else "")
+            ~ " order by " ~ (settings.get('order_by', ['all']) | join(', ')) ~ ") to '" ~ home() ~ "/lake/" ~ row[3]
+            ~ "' (format parquet, compression zstd, use_tmp_file true)"
+        ) %}
+        {% do run_query(
+            "insert or replace into perennial_published select '" ~ node.name ~ "', '" ~ row[0] ~ "', '" ~ row[3] ~ "', sha256(content), size, "
+            ~ row[1] ~ ", '" ~ row[2] ~ "' from read_blob('" ~ home() ~ "/lake/" ~ row[3] ~ "')"
+        ) %}
+    {% endfor %}
+    {% if by %}
+        {% do run_query(
+            "delete from perennial_published where model = '" ~ node.name ~ "' and part not in (select distinct " ~ part ~ " from " ~ relation ~ ")"
+        ) %}
+    {% endif %}
+    {{ return(rows | length) }}
+{%- endmacro %}
+
+
+{% macro write_catalog() -%}
+    {#- Replaces the catalog in one rename, and only if it would say something else. -#}
+    {% set public = [] %}
+    {% for node in graph.nodes.values() if node.resource_type == 'model' and node.config.access == 'public' %}
+        {% do public.append(node.name) %}
+    {% endfor %}
+    {% do run_query("delete from perennial_published where model not in (select unnest(" ~ sql_list(public) ~ "::varchar[]))") %}
+    {% set catalog = home() ~ '/lake/catalog.jsonl' %}
+    {% set wanted %}
+        select model as "table", part, file, sha256, bytes, row_count as "rows", fingerprint from perennial_published
+    {% endset %}
+    {% set columns = "columns = {'table': 'varchar', 'part': 'varchar', 'file': 'varchar', 'sha256': 'varchar', 'bytes': 'bigint', 'rows': 'bigint', 'fingerprint': 'varchar'}" %}
+    {% set is_same = false %}
+    {% if run_query("select file from glob('" ~ catalog ~ "')").rows | length == 1 %}
+        {% set standing = "select * from read_json('" ~ catalog ~ "', format = 'newline_delimited', ignore_errors = true, " ~ columns ~ ")" %}
+        {% set is_same = run_query(
+            "select count(*) from ((" ~ wanted ~ " except all " ~ standing ~ ") union all (" ~ standing ~ " except all " ~ wanted ~ "))"
+        ).rows[0][0] == 0 %}
+    {% endif %}
+    {% if not is_same %}
+        {% do run_query("copy (" ~ wanted ~ " order by 1, 2) to '" ~ catalog ~ "' (format json, use_tmp_file true)") %}
+    {% endif %}
+{%- endmacro %}
+
+
+{% macro publish(results) %}
+    {% if execute and flags.WHICH in ('build', 'test') %}
+        {% set count = namespace(parts=0, tables=0) %}
+        {% for node in publishable(results) %}
+            {% set written = publish_parts(node) %}
+            {% set count.parts = count.parts + written %}
+            {% set count.tables = count.tables + (1 if written else 0) %}
+        {% endfor %}
+        {# What a hook does while it is rendered is rolled back unless it is committed here. #}
+        {% do adapter.commit() %}
+        {% do write_catalog() %}
+        {% do adapter.commit() %}
+        {% do log('Published ' ~ count.parts ~ ' changed parts of ' ~ count.tables ~ ' tables', info=true) %}
+    {% elif execute and flags.WHICH == 'run' %}
+        {% do log('Nothing published: dbt run does not test what it builds; use dbt build, or dbt test after this', info=true) %}
+    {% endif %}
+{% endmacro %}

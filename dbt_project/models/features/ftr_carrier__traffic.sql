@@ -1,0 +1,34 @@
+{{ config(unique_key=['carrier', 'known_at'], meta={'publish': {'by_month': 'known_at', 'order_by': ['carrier', 'known_at']}}) }}
+{%- set changed_from = changed_from() %}
+{%- set measures = [
+    'waiting_flights',
+    'waiting_since_minutes',
+    'departures',
+    'departure_delay_minutes',
+    'outcomes',
+    'late_outcomes',
+    'cancellations',
+] %}
+
+with
+
+events as (
+
+    select
+        carrier,
+        known_at,
+        {{ measures | join(',\n        ') }}
+    from {{ ref('int_flights__events') }}
+    where
+        known_at >= {{ changed_from }}
+        and ({{ measures | join(' != 0 or ') }} != 0)
+
+),
+
+accumulated as (
+
+    {{ accumulate('events', keys=['carrier'], measures=measures, changed_from=changed_from) }}
+
+)
+
+select * from accumulated

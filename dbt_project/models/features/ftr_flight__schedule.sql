@@ -1,0 +1,62 @@
+{{ config(unique_key='flight_id', meta={'publish': {'by_month': 'known_at', 'order_by': ['flight_id']}}) }}
+{%- set changed_from = changed_from() %}
+
+with
+
+flights as (
+
+    select * from {{ ref('int_flights__timeline') }}
+
+),
+
+changed as (
+
+    -- A schedule published later can add neighbours to the last flights of the day before.
+    select min(scheduled_departure_at) as first_departure_at
+    from flights
+    where schedule_known_at >= {{ changed_from }}
+
+),
+
+neighbours as (
+
+    select
+        flight_id,
+        scheduled_departure_at,
+        greatest(max(schedule_known_at) over around_origin, max(schedule_known_at) over around_destination) as known_at,
+        timezone('America/New_York', timezone('UTC', scheduled_departure_at)) as local_departure_at,
+        scheduled_block_minutes,
+        distance_miles,
+        count(*) over around_origin as origin_flights_within_30m,
+        count(*) over around_carrier as origin_carrier_flights_within_30m,
+        count(*) over around_destination as destination_flights_within_60m
+    from flights
+    where scheduled_departure_at >= (select first_departure_at from changed) - interval 2 hour
+    window
+        around_origin as (
+            partition by origin order by scheduled_departure_at
+            range between interval 30 minute preceding and interval 30 minute following
+        ),
+        around_carrier as (
+            partition by origin, carrier order by scheduled_departure_at
+            range between interval 30 minute preceding and interval 30 minute following
+        ),
+        around_destination as (
+            partition by destination order by scheduled_departure_at
+            range between interval 60 minute preceding and interval 60 minute following
+        )
+
+)
+
+select
+    flight_id,
+    known_at,
+    (hour(local_departure_at) * 60 + minute(local_departure_at))::integer as departure_minute_of_day,
+    isodow(local_departure_at)::integer as departure_day_of_week,
+    scheduled_block_minutes,
+    distance_miles,
+    origin_flights_within_30m::integer as origin_flights_within_30m,
+    origin_carrier_flights_within_30m::integer as origin_carrier_flights_within_30m,
+    destination_flights_within_60m::integer as destination_flights_within_60m
+from neighbours
+where scheduled_departure_at >= (select first_departure_at from changed) - interval 1 hour

@@ -1,0 +1,36 @@
+{{ config(unique_key=['origin', 'known_at'], meta={'publish': {'by_month': 'known_at', 'order_by': ['origin', 'known_at']}}) }}
+{%- set changed_from = changed_from() %}
+{%- set measures = [
+    'waiting_flights',
+    'waiting_since_minutes',
+    'departures',
+    'departure_delay_minutes',
+    'outcomes',
+    'late_outcomes',
+    'arrivals',
+    'arrival_delay_minutes',
+    'cancellations',
+] %}
+
+with
+
+events as (
+
+    select
+        origin,
+        known_at,
+        {{ measures | join(',\n        ') }}
+    from {{ ref('int_flights__events') }}
+    where
+        known_at >= {{ changed_from }}
+        and ({{ measures | join(' != 0 or ') }} != 0)
+
+),
+
+accumulated as (
+
+    {{ accumulate('events', keys=['origin'], measures=measures, changed_from=changed_from) }}
+
+)
+
+select * from accumulated

@@ -1,0 +1,40 @@
+{{ config(unique_key=['origin', 'known_at'], meta={'publish': {'by_month': 'known_at', 'order_by': ['origin', 'known_at']}}) }}
+{%- set changed_from = changed_from() %}
+
+with
+
+weather as (
+
+    select * from {{ ref('stg_nycflights__weather') }}
+    where known_at >= {{ changed_from }} - interval 4 hour
+
+),
+
+changes as (
+
+    -- Against the report of three hours before, where there is one: hours are missing.
+    select
+        latest.origin,
+        latest.known_at,
+        latest.observed_hour_at,
+        latest.temperature_fahrenheit,
+        latest.dew_point_fahrenheit,
+        latest.relative_humidity_percent,
+        latest.wind_direction_degrees,
+        latest.wind_speed_mph,
+        latest.wind_gust_mph,
+        latest.precipitation_inches,
+        latest.pressure_millibars,
+        latest.visibility_miles,
+        latest.temperature_fahrenheit - earlier.temperature_fahrenheit as temperature_change_3h_fahrenheit,
+        latest.wind_speed_mph - earlier.wind_speed_mph as wind_speed_change_3h_mph,
+        latest.pressure_millibars - earlier.pressure_millibars as pressure_change_3h_millibars,
+        latest.visibility_miles - earlier.visibility_miles as visibility_change_3h_miles
+    from weather as latest
+    left join weather as earlier
+        on latest.origin = earlier.origin and latest.observed_hour_at = earlier.observed_hour_at + interval 3 hour
+    where latest.known_at >= {{ changed_from }}
+
+)
+
+select * from changes

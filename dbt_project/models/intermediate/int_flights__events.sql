@@ -1,0 +1,107 @@
+{{ config(materialized='view') }}
+
+with
+
+flights as (
+
+    select * from {{ ref('int_flights__timeline') }}
+
+),
+
+watermark as (
+
+    select * from {{ ref('int_landing__watermark') }}
+
+),
+
+scheduled as (
+
+    -- The scheduled time passes: from now on the flight is waited for.
+    select
+        *,
+        greatest(scheduled_departure_at, schedule_known_at) as known_at
+    from flights
+    where greatest(scheduled_departure_at, schedule_known_at) <= (select watermark_at from watermark)
+
+),
+
+waits_ended as (
+
+    -- It left, or is known not to leave; one that left early was never waited for.
+    select
+        *,
+        greatest(
+            coalesce(departed_at, case when outcome = 'cancelled' then outcome_known_at end), scheduled_departure_at, schedule_known_at
+        ) as known_at
+    from flights
+    where departed_at is not null or outcome = 'cancelled'
+
+),
+
+departed as (
+
+    select
+        *,
+        departed_at as known_at
+    from flights
+    where departed_at is not null
+
+),
+
+ended as (
+
+    select
+        *,
+        outcome_known_at as known_at
+    from flights
+    where outcome is not null
+
+),
+
+events as (
+
+    select
+        {{ flight_event_keys() }},
+        1 as scheduled_flights,
+        1 as waiting_flights,
+        epoch(scheduled_departure_at)::bigint // 60 as waiting_since_minutes
+    from scheduled
+
+    union all by name
+
+    select
+        {{ flight_event_keys() }},
+        -1 as waiting_flights,
+        -(epoch(scheduled_departure_at)::bigint // 60) as waiting_since_minutes
+    from waits_ended
+    where known_at <= (select watermark_at from watermark)
+
+    union all by name
+
+    select
+        {{ flight_event_keys() }},
+        1 as departures,
+        (departure_delay_minutes >= 15)::integer as delayed_departures,
+        departure_delay_minutes
+    from departed
+
+    union all by name
+
+    select
+        {{ flight_event_keys() }},
+        1 as outcomes,
+        is_late::integer as late_outcomes,
+        (outcome = 'arrived')::integer as arrivals,
+        arrival_delay_minutes,
+        arrival_delay_minutes - departure_delay_minutes as en_route_delay_minutes,
+        (outcome = 'cancelled')::integer as cancellations
+    from ended
+
+)
+
+select
+    {{ flight_event_keys() | indent(0) }},
+    {% for measure in flight_event_measures() -%}
+    coalesce({{ measure }}, 0) as {{ measure }}{{ ',' if not loop.last }}
+    {% endfor %}
+from events

@@ -1,0 +1,146 @@
+{{ config(materialized='incremental', incremental_strategy='delete+insert', unique_key='flight_id', post_hook="{{ record_progress() }}") }}
+{%- set changed_from = changed_from() %}
+
+with
+
+schedules as (
+
+    select * from {{ ref('stg_nycflights__schedules') }}
+
+),
+
+departures as (
+
+    select * from {{ ref('stg_nycflights__departures') }}
+
+),
+
+arrivals as (
+
+    select * from {{ ref('stg_nycflights__arrivals') }}
+
+),
+
+cancellations as (
+
+    select * from {{ ref('stg_nycflights__cancellations') }}
+
+),
+
+airports as (
+
+    select * from {{ ref('int_airports') }}
+
+),
+
+touched as (
+
+    select flight_id from schedules where known_at >= {{ changed_from }}
+    union
+    select flight_id from departures where known_at >= {{ changed_from }}
+    union
+    select flight_id from arrivals where known_at >= {{ changed_from }}
+    union
+    select flight_id from cancellations where known_at >= {{ changed_from }}
+
+),
+
+scheduled as (
+
+    select
+        schedules.*,
+        airports.time_zone,
+        timezone(airports.time_zone, timezone('UTC', schedules.scheduled_departure_at)) as departure_at_destination_clock
+    from schedules
+    left join airports on schedules.destination = airports.airport
+    where schedules.flight_id in (select flight_id from touched)
+
+),
+
+arriving as (
+
+    -- The first moment after departure at which the destination's clock shows the scheduled arrival; 2400 is the day's end.
+    select
+        *,
+        date_trunc('day', departure_at_destination_clock)
+        + to_minutes(((scheduled_arrival_hhmm // 100) * 60 + scheduled_arrival_hhmm % 100)::integer) as same_day_arrival
+    from scheduled
+
+),
+
+timed as (
+
+    select
+        * exclude (same_day_arrival, time_zone, departure_at_destination_clock, scheduled_arrival_hhmm),
+        timezone(
+            'UTC',
+            timezone(
+                time_zone,
+                case
+                    when same_day_arrival > departure_at_destination_clock then same_day_arrival
+                    else same_day_arrival + interval 1 day
+                end
+            )
+        ) as scheduled_arrival_at
+    from arriving
+
+),
+
+outcomes as (
+
+    select
+        flight_id,
+        'arrived' as outcome,
+        arrival_delay_minutes,
+        air_time_minutes,
+        known_at
+    from arrivals
+
+    union all
+
+    select
+        flight_id,
+        status as outcome,
+        null as arrival_delay_minutes,
+        null as air_time_minutes,
+        known_at
+    from cancellations
+
+),
+
+first_outcomes as (
+
+    -- Should a feed say both, what it said first stands.
+    select * from outcomes
+    where flight_id in (select flight_id from touched)
+    qualify row_number() over (partition by flight_id order by known_at, outcome) = 1
+
+)
+
+select
+    timed.flight_id,
+    timed.flight_date,
+    timed.carrier,
+    timed.flight_number,
+    timed.origin,
+    timed.destination,
+    timed.distance_miles,
+    timed.scheduled_departure_at,
+    timed.scheduled_arrival_at,
+    date_diff('minute', timed.scheduled_departure_at, timed.scheduled_arrival_at)::integer as scheduled_block_minutes,
+    timed.known_at as schedule_known_at,
+    timed.scheduled_departure_at - interval 2 hour as decision_at,
+    departures.tail_number,
+    departures.departure_delay_minutes,
+    departures.known_at as departed_at,
+    first_outcomes.outcome,
+    first_outcomes.arrival_delay_minutes,
+    first_outcomes.air_time_minutes,
+    first_outcomes.known_at as outcome_known_at,
+    case
+        when first_outcomes.outcome is not null
+            then coalesce(first_outcomes.arrival_delay_minutes >= 15, true)
+    end as is_late
+from timed
+left join departures on timed.flight_id = departures.flight_id
+left join first_outcomes on timed.flight_id = first_outcomes.flight_id

@@ -1,0 +1,18 @@
+with
+
+landed as (
+
+    select * from {{ ref('base_nycflights__airports') }}
+
+)
+
+select
+    faa as airport,
+    name as airport_name,
+    lat as latitude_degrees,
+    lon as longitude_degrees,
+    alt as altitude_feet,
+    tzone as time_zone,
+    file_id
+from landed
+where quarantine_reason is null

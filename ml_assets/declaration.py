@@ -1,0 +1,394 @@
+"""What a model is, as its dbt exposure declares it: read from dbt's manifest, checked as a whole, frozen.
+
+What belongs here: the declaration and every check that needs the training set's columns. What does not: the keys of the block and their types
+(`declaration_schema.py`), and doing anything with a declaration.
+
+An exposure of `type: ml` names its one training set in `depends_on`; the roles of that table's columns are in their own `config.meta.role`. All
+mistakes of all models are collected and raised together, so that one reading mends them all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Literal
+
+from ml_assets.declaration_schema import (
+    Baseline,
+    Evaluation,
+    FeatureChoice,
+    Gates,
+    MlBlock,
+    Retraining,
+    Service,
+    Task,
+    Windows,
+    did_you_mean,
+    parse_block,
+)
+from ml_assets.errors import DeclarationError
+from ml_assets.metrics import METRICS, metrics_of
+from ml_assets.moments import text_of
+
+FeatureKind = Literal["categorical", "numeric"]
+
+ROLES = ("entity", "decision_at", "known_at", "feature", "label", "label_known_at")
+SHIPPED_ESTIMATORS: Mapping[str, tuple[Task, ...]] = {
+    "gradient_boosting": ("binary_classification", "regression"),
+    "logistic": ("binary_classification",),
+    "linear": ("regression",),
+    "baseline_rates": ("binary_classification", "regression"),
+    "baseline_constant": ("binary_classification", "regression"),
+}
+
+_TEXT_TYPES = ("varchar", "text", "string", "char", "enum")
+_BOOLEAN_TYPES = ("bool", "boolean")
+_NUMBER_TYPES = (
+    *_BOOLEAN_TYPES, "tinyint", "smallint", "integer", "int", "bigint", "hugeint", "utinyint", "usmallint", "uinteger", "ubigint",
+    "float", "real", "double", "double precision", "decimal", "numeric",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Who answers for the model."""
+
+    name: str
+    email: str
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One input: text columns are categorical, booleans and numbers are numeric."""
+
+    name: str
+    kind: FeatureKind
+    data_type: str
+
+
+@dataclass(frozen=True)
+class ModelDeclaration:
+    """One declared model. `file` is the YAML that declares it, from the dbt project's folder."""
+
+    name: str
+    title: str
+    description: str
+    owner: Owner
+    file: str
+    task: Task
+    training_set: str
+    entity: tuple[str, ...]
+    decision_at: str
+    label: str
+    label_known_at: str
+    features: tuple[Feature, ...]
+    estimator: str
+    params: Mapping[str, Any]
+    baselines: tuple[Baseline, ...]
+    evaluation: Evaluation
+    gates: Gates
+    retraining: Retraining
+    service: Service
+
+    @property
+    def numeric_features(self) -> tuple[str, ...]:
+        return tuple(feature.name for feature in self.features if feature.kind == "numeric")
+
+    @property
+    def categorical_features(self) -> tuple[str, ...]:
+        return tuple(feature.name for feature in self.features if feature.kind == "categorical")
+
+    @property
+    def schema(self) -> tuple[tuple[str, FeatureKind], ...]:
+        """What a fitted model expects of its input, in order."""
+        return tuple((feature.name, feature.kind) for feature in self.features)
+
+    def recipe(self) -> dict[str, Any]:
+        """The parts that decide the fitted model; gates, slices, owners and promises are not among them."""
+        return {
+            "task": self.task,
+            "training_set": self.training_set,
+            "entity": list(self.entity),
+            "decision_at": self.decision_at,
+            "label": self.label,
+            "label_known_at": self.label_known_at,
+            "features": [[feature.name, feature.kind, feature.data_type] for feature in self.features],
+            "estimator": self.estimator,
+            "params": dict(self.params),
+            "metric": self.evaluation.metric,
+        }
+
+    @property
+    def fingerprint(self) -> str:
+        """sha256 of the canonical JSON of `recipe()`."""
+        return _sha256(self.recipe())
+
+    @property
+    def whole_fingerprint(self) -> str:
+        """sha256 of the canonical JSON of everything declared."""
+        return _sha256(self.as_dict())
+
+    def as_dict(self) -> dict[str, Any]:
+        """The declaration as plain JSON values."""
+        return {
+            **self.recipe(),
+            "name": self.name,
+            "title": self.title,
+            "description": self.description,
+            "owner": asdict(self.owner),
+            "file": self.file,
+            "baselines": [baseline.model_dump() for baseline in self.baselines],
+            "evaluation": _plain(self.evaluation.model_dump(exclude={"baselines"})),
+            "gates": _plain(self.gates.model_dump()),
+            "retraining": _plain(self.retraining.model_dump()),
+            "service": _plain(self.service.model_dump()),
+        }
+
+
+def read_declarations(manifest: Mapping[str, Any] | Path | str) -> dict[str, ModelDeclaration]:
+    """Every declared model of a dbt manifest, by name, in the order of the names.
+
+    Raises:
+        DeclarationError: with all mistakes of all models, one line each.
+    """
+    content = manifest if isinstance(manifest, Mapping) else json.loads(Path(manifest).read_text())
+    declarations: dict[str, ModelDeclaration] = {}
+    problems: list[str] = []
+    exposures = [exposure for exposure in content.get("exposures", {}).values() if exposure.get("type") == "ml"]
+    for exposure in sorted(exposures, key=lambda exposure: exposure["name"]):
+        reader = _Reader(exposure, content.get("nodes", {}))
+        declaration = reader.read()
+        problems.extend(reader.problems)
+        if declaration is not None:
+            declarations[declaration.name] = declaration
+    if problems:
+        raise DeclarationError(problems)
+    return declarations
+
+
+class _Reader:
+    """Reads one exposure and collects what is wrong with it."""
+
+    def __init__(self, exposure: Mapping[str, Any], nodes: Mapping[str, Any]) -> None:
+        self.exposure = exposure
+        self.nodes = nodes
+        self.file = exposure.get("original_file_path") or exposure["name"]
+        self.problems: list[str] = []
+
+    def report(self, place: str, words: str) -> None:
+        self.problems.append(f"{self.file}: {self.exposure['name']}: {place}: {words}")
+
+    def report_ml(self, place: str, words: str) -> None:
+        self.report(f"config.meta.ml.{place}".rstrip("."), words)
+
+    def read(self) -> ModelDeclaration | None:
+        owner = self._owner()
+        table, roles, types = self._training_set()
+        block = self._block()
+        if block is not None:
+            self._check_alone(block)
+        if block is None or table is None:
+            return None
+        columns = {role: tuple(name for name, known in roles.items() if known == role) for role in ROLES}
+        decision_at = self._one_column(table, columns, "decision_at", "the moment of the decision")
+        label_known_at = self._one_column(table, columns, "label_known_at", "the moment at which the label became known; without it nothing can be trained honestly")
+        if not columns["entity"]:
+            self.report("depends_on", f"no column of {table} has config.meta.role: entity; mark what identifies a decision")
+        self._check_label(block, table, columns["label"], types)
+        features = self._features(block, table, columns, types)
+        self._check_columns_exist(block, table, types)
+        if self.problems or owner is None or decision_at is None or label_known_at is None:
+            return None
+        declaration = ModelDeclaration(
+            name=self.exposure["name"],
+            title=self.exposure.get("label") or self.exposure["name"],
+            description=(self.exposure.get("description") or "").strip(),
+            owner=owner,
+            file=self.file,
+            task=block.task,
+            training_set=table,
+            entity=columns["entity"],
+            decision_at=decision_at,
+            label=block.label,
+            label_known_at=label_known_at,
+            features=features,
+            estimator=block.estimator,
+            params=block.params,
+            baselines=_named_baselines(block),
+            evaluation=block.evaluation,
+            gates=block.gates,
+            retraining=block.retraining,
+            service=block.service,
+        )
+        self._check_builds(declaration)
+        return None if self.problems else declaration
+
+    def _owner(self) -> Owner | None:
+        owner = self.exposure.get("owner") or {}
+        if not owner.get("name") or not owner.get("email"):
+            self.report("owner", f"found {owner!r}; give a name and an email: somebody must answer for the model")
+            return None
+        email = owner["email"]
+        return Owner(owner["name"], email if isinstance(email, str) else ", ".join(email))
+
+    def _training_set(self) -> tuple[str | None, dict[str, str | None], dict[str, str]]:
+        names = (self.exposure.get("depends_on") or {}).get("nodes") or []
+        models = [self.nodes[name] for name in names if name.startswith("model.") and name in self.nodes]
+        if len(models) != 1:
+            found = ", ".join(names) or "nothing"
+            self.report("depends_on", f"found {found}; name exactly one model, the training set: depends_on: [ref('trn_...')]")
+            return None, {}, {}
+        table = models[0]["name"]
+        roles: dict[str, str | None] = {}
+        types: dict[str, str] = {}
+        for name, column in models[0].get("columns", {}).items():
+            role = _meta(column).get("role")
+            if role is not None and role not in ROLES:
+                self.report("depends_on", f"column {name!r} of {table} has role {role!r}; use one of {', '.join(ROLES)}{did_you_mean(str(role), ROLES)}")
+                role = None
+            roles[name] = role
+            types[name] = str(column.get("data_type") or "").lower().split("(")[0].strip()
+        return table, roles, types
+
+    def _block(self) -> MlBlock | None:
+        found = _meta(self.exposure).get("ml")
+        if found is None:
+            self.report("config.meta.ml", "is missing; an exposure of type ml says there how its model lives (task, label, estimator, evaluation, ...)")
+            return None
+        block, problems = parse_block(found)
+        for place, words in problems:
+            self.report_ml(place, words)
+        return block
+
+    def _check_alone(self, block: MlBlock) -> None:
+        metric = block.evaluation.metric
+        known = metrics_of(block.task)
+        if metric not in known:
+            other = f", a metric of another task than {block.task}" if metric in METRICS else ""
+            self.report_ml("evaluation.metric", f"found {metric!r}{other}; use one of {', '.join(known)}{did_you_mean(metric, known)}")
+        self._check_estimator("estimator", block.estimator, block.task)
+        for position, baseline in enumerate(block.evaluation.baselines or ()):
+            self._check_estimator(f"evaluation.baselines.{position}.estimator", baseline.estimator, block.task)
+
+    def _check_estimator(self, place: str, found: str, task: Task) -> None:
+        if found in SHIPPED_ESTIMATORS:
+            if task not in SHIPPED_ESTIMATORS[found]:
+                fitting = ", ".join(name for name, tasks in SHIPPED_ESTIMATORS.items() if task in tasks)
+                self.report_ml(place, f"found {found!r}, which is not for {task}; use one of {fitting}")
+            return
+        module, _, attribute = found.partition(":")
+        if not attribute:
+            shipped = ", ".join(SHIPPED_ESTIMATORS)
+            self.report_ml(place, f"found {found!r}; use one of {shipped}, or package.module:factory{did_you_mean(found, SHIPPED_ESTIMATORS)}")
+            return
+        try:
+            if not callable(getattr(importlib.import_module(module), attribute)):
+                self.report_ml(place, f"found {found!r}, which cannot be called; name a function or class that returns an estimator")
+        except Exception as error:  # whatever the foreign module raises while it is imported
+            self.report_ml(place, f"found {found!r}, which cannot be imported ({type(error).__name__}: {error}); is it installed and spelled package.module:factory?")
+
+    def _one_column(self, table: str, columns: Mapping[str, tuple[str, ...]], role: str, meaning: str) -> str | None:
+        found = columns[role]
+        if len(found) == 1:
+            return found[0]
+        state = "no column" if not found else f"{len(found)} columns ({', '.join(found)})"
+        self.report("depends_on", f"{state} of {table} with config.meta.role: {role}; mark exactly one, {meaning}")
+        return None
+
+    def _check_label(self, block: MlBlock, table: str, labels: tuple[str, ...], types: Mapping[str, str]) -> None:
+        labels_in_words = ", ".join(labels) or "none is marked with config.meta.role: label"
+        if block.label not in types:
+            self.report_ml("label", f"found {block.label!r}, which is not a column of {table} (columns: {', '.join(types)}); use one of its label columns: {labels_in_words}")
+            return
+        if block.label not in labels:
+            self.report_ml("label", f"found {block.label!r}, a column of {table} without config.meta.role: label; mark it, or use one of its label columns: {labels_in_words}")
+        found = types[block.label]
+        if found not in _NUMBER_TYPES or (block.task == "regression" and found in _BOOLEAN_TYPES):
+            wanted = "a boolean or a number" if block.task == "binary_classification" else "a number"
+            self.report_ml("label", f"found {block.label!r} of data_type {found or 'unknown'}; {block.task} needs {wanted}")
+
+    def _features(
+        self, block: MlBlock, table: str, columns: Mapping[str, tuple[str, ...]], types: Mapping[str, str]
+    ) -> tuple[Feature, ...]:
+        choice: FeatureChoice = block.features
+        for key, names in (("include", choice.include or ()), ("exclude", choice.exclude)):
+            for name in names:
+                if name in columns["label"] or name in columns["label_known_at"]:
+                    self.report_ml(f"features.{key}", f"found {name!r}, the label or its time: it is never a feature; take it out")
+                elif name not in columns["feature"]:
+                    self.report_ml(f"features.{key}", f"found {name!r}, which is not a feature column of {table}{did_you_mean(name, columns['feature'])}")
+        chosen = [name for name in columns["feature"] if (choice.include is None or name in choice.include) and name not in choice.exclude]
+        if not chosen:
+            self.report_ml("features", f"no feature is left; {table} has {len(columns['feature'])} columns with config.meta.role: feature")
+        features = []
+        for name in chosen:
+            kind: FeatureKind = "categorical" if types[name] in _TEXT_TYPES else "numeric"
+            if kind == "numeric" and types[name] not in _NUMBER_TYPES:
+                self.report("depends_on", f"feature {name!r} of {table} has data_type {types[name] or 'unknown'}; a feature is text, a boolean or a number")
+            features.append(Feature(name, kind, types[name]))
+        return tuple(features)
+
+    def _check_columns_exist(self, block: MlBlock, table: str, types: Mapping[str, str]) -> None:
+        for name in block.evaluation.slices:
+            if name not in types:
+                self.report_ml("evaluation.slices", f"found {name!r}, which is not a column of {table}{did_you_mean(name, types)}")
+        places = [("params.by", block.estimator, block.params)]
+        places += [(f"evaluation.baselines.{at}.params.by", one.estimator, one.params) for at, one in enumerate(block.evaluation.baselines or ())]
+        for place, estimator, params in places:
+            if estimator == "baseline_rates":
+                by = params.get("by")
+                if not isinstance(by, list) or not by:
+                    self.report_ml(place, f"found {by!r}; baseline_rates needs a list of columns")
+                for name in by if isinstance(by, list) else ():
+                    if name not in types:
+                        self.report_ml(place, f"found {name!r}, which is not a column of {table}{did_you_mean(str(name), types)}")
+
+    def _check_builds(self, declaration: ModelDeclaration) -> None:
+        if not declaration.params:
+            return
+        from ml_assets.estimators import build_estimator  # needs scikit-learn, a second that a declaration without params saves
+
+        try:
+            build_estimator(declaration)
+        except Exception as error:  # whatever the estimator makes of its parameters
+            self.report_ml("params", f"{declaration.estimator} cannot be built with {dict(declaration.params)}: {error}")
+
+
+def _named_baselines(block: MlBlock) -> tuple[Baseline, ...]:
+    """The declared baselines, each with a name; where none is declared, a constant and the rates by the slices."""
+    declared = block.evaluation.baselines
+    if declared is None:
+        by_slices = (Baseline(estimator="baseline_rates", params={"by": list(block.evaluation.slices)}),) if block.evaluation.slices else ()
+        declared = (Baseline(estimator="baseline_constant"), *by_slices)
+    return tuple(baseline.model_copy(update={"name": baseline.name or _baseline_name(baseline)}) for baseline in declared)
+
+
+def _baseline_name(baseline: Baseline) -> str:
+    return "_".join([baseline.estimator.replace(":", "."), *(["by", *map(str, baseline.params["by"])] if "by" in baseline.params else [])])
+
+
+def _meta(holder: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {**(holder.get("meta") or {}), **((holder.get("config") or {}).get("meta") or {})}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    if isinstance(value, datetime):
+        return text_of(value)
+    if isinstance(value, Windows):
+        return f"{value.needed} of {value.of}"
+    return value
+
+
+def _sha256(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

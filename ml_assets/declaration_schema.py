@@ -1,0 +1,201 @@
+"""The shape of `config.meta.ml`: which keys there are, of which type, and what each is when it is left out.
+
+What belongs here: what can be checked from the block alone, and the words for what is wrong with it. What does not: whatever needs the training
+set's columns or an estimator (`declaration.py`).
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
+
+from ml_assets.moments import moment_of, parse_duration
+
+Task = Literal["binary_classification", "regression"]
+
+_WINDOWS = re.compile(r"\s*(\d+)\s+of\s+(\d+)\s*")
+
+
+@dataclass(frozen=True)
+class Windows:
+    """So many of the last so many windows: a single bad one is no reason yet."""
+
+    needed: int
+    of: int
+
+
+def _duration(found: object) -> timedelta:
+    if isinstance(found, timedelta):
+        return found
+    if not isinstance(found, str):
+        raise ValueError("not a span of time such as '28 days', '6 hours', '15 minutes' or '2 weeks'")
+    return parse_duration(found)
+
+
+def _moment(found: object) -> datetime:
+    if isinstance(found, datetime):
+        return found
+    try:
+        return moment_of(str(found))
+    except ValueError:
+        raise ValueError("not a date such as 2013-04-01") from None
+
+
+def _windows(found: object) -> Windows:
+    if isinstance(found, Windows):
+        return found
+    parts = _WINDOWS.fullmatch(found) if isinstance(found, str) else None
+    if not parts or not 1 <= int(parts[1]) <= int(parts[2]):
+        raise ValueError("not a count of windows such as '2 of 5'")
+    return Windows(int(parts[1]), int(parts[2]))
+
+
+Duration = Annotated[timedelta, BeforeValidator(_duration)]
+Moment = Annotated[datetime, BeforeValidator(_moment)]
+WindowCount = Annotated[Windows, BeforeValidator(_windows)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+
+
+class _Block(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, arbitrary_types_allowed=True)
+
+
+class FeatureChoice(_Block):
+    """Which of the training set's feature columns the model sees; all, if nothing is said."""
+
+    include: tuple[str, ...] | None = Field(default=None, strict=False)
+    exclude: tuple[str, ...] = Field(default=(), strict=False)
+
+
+class Baseline(_Block):
+    """Something simple to be better than."""
+
+    name: str | None = None
+    estimator: str
+    params: dict[str, Any] = {}
+
+
+class Evaluation(_Block):
+    """How a candidate is judged: by which metric, on how long a window, on which slices, beside which baselines."""
+
+    metric: str
+    window: Duration = timedelta(days=28)
+    backtest_from: Moment | None = None
+    slices: tuple[str, ...] = Field(default=(), strict=False)
+    baselines: tuple[Baseline, ...] | None = Field(default=None, strict=False)
+
+
+class Gates(_Block):
+    """What a candidate must pass to become champion."""
+
+    beats_baselines: bool | Literal["significantly"] = True
+    against_champion: Literal["not_worse", "better", "none"] = "not_worse"
+    confidence: Annotated[float, Field(ge=0.5, lt=1)] = 0.9
+    max_calibration_error: Fraction | None = None
+    max_slice_regression: NotNegative | None = None
+    max_latency_milliseconds: Positive | None = None
+    max_refit_regression: NotNegative = 0.1
+    min_rows: Annotated[int, Field(ge=1)] = 500
+    min_slice_rows: Annotated[int, Field(ge=1)] = 200
+
+
+class Drift(_Block):
+    """Drift that matters: weighted by what the model uses, confirmed over windows."""
+
+    weighted_by: Literal["importance", "none"] = "importance"
+    population_stability: Positive = 0.25
+    windows: WindowCount = Windows(2, 5)
+
+
+class Performance(_Block):
+    """How much worse than at promotion is too much."""
+
+    worse_by: Positive
+    windows: WindowCount = Windows(2, 5)
+
+
+class Retraining(_Block):
+    """When a new candidate is worth its cost."""
+
+    max_label_age: Duration | None = None
+    drift: Drift | None = None
+    performance: Performance | None = None
+    cooldown: Duration | None = None
+
+
+class Service(_Block):
+    """What the users of the predictions were promised."""
+
+    predictions_due: Duration | None = None
+    fallback: Literal["baseline", "none"] = "baseline"
+
+
+class MlBlock(_Block):
+    """All of `config.meta.ml`."""
+
+    task: Task
+    label: str
+    estimator: str
+    params: dict[str, Any] = {}
+    features: FeatureChoice = FeatureChoice()
+    evaluation: Evaluation
+    gates: Gates = Gates()
+    retraining: Retraining = Retraining()
+    service: Service = Service()
+
+
+def parse_block(found: object) -> tuple[MlBlock | None, list[tuple[str, str]]]:
+    """The block, or None and what is wrong with it as (dotted place below `config.meta.ml`, words)."""
+    if not isinstance(found, Mapping):
+        return None, [("", f"found {found!r}, which is no mapping; it takes {', '.join(MlBlock.model_fields)}")]
+    try:
+        return MlBlock.model_validate(dict(found)), []
+    except ValidationError as error:
+        return None, [_in_words(detail) for detail in error.errors()]
+
+
+def did_you_mean(found: str, known: Iterable[str]) -> str:
+    """'; did you mean x?' if something known is close, else ''."""
+    close = difflib.get_close_matches(found, list(known), n=1, cutoff=0.6)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def _in_words(detail: ErrorDetails) -> tuple[str, str]:
+    location = [part for part in detail["loc"] if not (isinstance(part, str) and (part.startswith("literal[") or part in ("bool", "float", "int")))]
+    place = ".".join(str(part) for part in location)
+    found = detail["input"]
+    if detail["type"] == "extra_forbidden":
+        known = _keys_at(location[:-1])
+        return place, f"is no key of this block{did_you_mean(str(location[-1]), known)} It takes: {', '.join(known)}"
+    if detail["type"] == "missing":
+        return place, "is missing; add it"
+    if detail["type"] == "value_error":
+        return place, f"found {found!r}, {detail['ctx']['error']}"  # type: ignore[typeddict-item]
+    if detail["type"] == "literal_error":
+        expected = str(detail["ctx"]["expected"])  # type: ignore[typeddict-item]
+        return place, f"found {found!r}; use one of {expected}{did_you_mean(str(found), re.findall(r"'([^']+)'", expected))}"
+    return place, f"found {found!r} ({type(found).__name__}); {detail['msg'][0].lower()}{detail['msg'][1:]}"
+
+
+def _keys_at(location: list[Any]) -> list[str]:
+    block: Any = MlBlock
+    for part in location:
+        if isinstance(part, int):
+            continue
+        annotation = block.model_fields[part].annotation
+        block = next(kind for kind in _kinds_in(annotation) if isinstance(kind, type) and issubclass(kind, BaseModel))
+    return list(block.model_fields)
+
+
+def _kinds_in(annotation: Any) -> list[Any]:
+    inner = getattr(annotation, "__args__", ())
+    return [annotation] if not inner else [kind for part in inner for kind in _kinds_in(part)]

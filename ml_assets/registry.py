@@ -1,0 +1,308 @@
+"""The versions of each model: MLflow on SQLite, behind the few verbs that the lifecycle needs.
+
+What belongs here: what is remembered of a version and which one is champion. What does not: model files (`artifacts.py`), verdicts (`promotion.py`).
+
+MLflow holds parameters, metrics and tags; its UI shows them. All that the lifecycle itself reads is in the version's tags. Writers are kept apart by a file lock,
+and every verb may be repeated: logging a candidate that is there returns its version. The champion is the alias `champion`; the line of champions
+before it is a tag of the registered model, written before the alias moves, so a crash between the two leaves a line that is read correctly.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from filelock import FileLock
+
+from ml_assets.artifacts import ArtifactStore
+from ml_assets.errors import NoChampion, VersionMissing
+from ml_assets.moments import moment_of, text_of
+from ml_assets.training import Candidate
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from sklearn.pipeline import Pipeline
+
+ALIAS = "champion"
+LOCK_SECONDS = 120
+_LINE = "perennial.champions"
+_ROLLED_BACK = "rolled_back"
+_LONGEST_PARAM = 500
+
+
+@dataclass(frozen=True)
+class Version:
+    """What is remembered of one version of one model."""
+
+    model: str
+    version: int
+    candidate_fingerprint: str
+    sha256: str
+    twin_sha256: str
+    fallback_sha256: str | None
+    as_of: datetime
+    window_start: datetime
+    trained_through: datetime
+    twin_trained_through: datetime
+    training_rows: int
+    twin_rows: int
+    training_hash: str
+    table_hash: str
+    declaration_fingerprint: str
+    whole_fingerprint: str
+    code_version: str
+    lock_hash: str
+    schema: tuple[tuple[str, str], ...]
+    declaration: Mapping[str, Any]
+    rolled_back: bool
+    run_id: str
+    metrics: Mapping[str, float]
+
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of the training set that its models take: its features, and what its baselines group by."""
+        holders = [self.declaration, *self.declaration["baselines"]]
+        grouped = [str(name) for holder in holders for name in holder["params"].get("by", ())]
+        return tuple(dict.fromkeys([*(name for name, _ in self.schema), *grouped]))
+
+
+class Registry:
+    """The registry below one folder: `mlflow.db`, `models/`, and a lock."""
+
+    def __init__(self, root: Path, trusted: tuple[str, ...] = ()) -> None:
+        self.root = root
+        self.artifacts = ArtifactStore(root / "models", trusted)
+
+    def log_candidate(self, candidate: Candidate) -> Version:
+        """Saves the candidate's files and remembers it as a new version; a candidate of the same fingerprint is the version that there is."""
+        declaration = candidate.declaration
+        with self._locked():
+            present = self.find(declaration.name, candidate.candidate_fingerprint)
+            if present is not None and self._has_files(present):
+                return present
+            files = {
+                "sha256": self.artifacts.save(candidate.final.model),
+                "twin_sha256": self.artifacts.save(candidate.twin.model),
+                "fallback_sha256": self.artifacts.save(candidate.fallback.model) if candidate.fallback else "",
+            }
+            if present is not None:
+                return present
+            tags = {
+                **files,
+                "candidate_fingerprint": candidate.candidate_fingerprint,
+                "as_of": text_of(candidate.as_of),
+                "window_start": text_of(candidate.window_start),
+                "trained_through": text_of(candidate.final.trained_through),
+                "twin_trained_through": text_of(candidate.twin.trained_through),
+                "training_rows": str(candidate.final.rows),
+                "twin_rows": str(candidate.twin.rows),
+                "training_hash": candidate.training_hash,
+                "table_hash": candidate.table_hash,
+                "declaration_fingerprint": declaration.fingerprint,
+                "whole_fingerprint": declaration.whole_fingerprint,
+                "code_version": candidate.code_version,
+                "lock_hash": candidate.lock_hash,
+                "schema": json.dumps(declaration.schema),
+                "declaration": json.dumps(declaration.as_dict(), sort_keys=True),
+            }
+            run_id = self._log_run(declaration.name, tags, {"estimator": declaration.estimator, "task": declaration.task, **declaration.params})
+            version = self._client.create_model_version(
+                declaration.name, source=self.artifacts.path(files["sha256"]).absolute().as_uri(), run_id=run_id, tags=tags, await_creation_for=0
+            )
+            return self.get(declaration.name, int(version.version))
+
+    def log_metrics(self, version: Version, metrics: Mapping[str, float]) -> None:
+        """Remembers figures about a version, in one call; a figure logged before is replaced by the newer one."""
+        from mlflow.entities import Metric
+
+        if not metrics:
+            return
+        stamp = int(version.as_of.timestamp() * 1000)
+        with self._locked():
+            self._client.log_batch(version.run_id, metrics=[Metric(name, value, stamp, 0) for name, value in metrics.items()])
+
+    def get(self, model: str, version: int) -> Version:
+        """One version.
+
+        Raises:
+            VersionMissing: if there is none of that number.
+        """
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return self._version(self._client.get_model_version(model, str(version)))
+        except MlflowException:
+            raise VersionMissing(f"{model}: no version {version} in {self.root / 'mlflow.db'}; perennial status shows which there are") from None
+
+    def find(self, model: str, candidate_fingerprint: str) -> Version | None:
+        """The version of a candidate's fingerprint, if it was logged."""
+        found = self._client.search_model_versions(f"name = '{model}' and tags.candidate_fingerprint = '{candidate_fingerprint}'", max_results=1)
+        return self._version(found[0]) if found else None
+
+    def versions(self, model: str) -> tuple[Version, ...]:
+        """Every version of a model, oldest first."""
+        found = self._client.search_model_versions(f"name = '{model}'", max_results=10_000)
+        return tuple(sorted((self._version(one) for one in found), key=lambda version: version.version))
+
+    def champion(self, model: str) -> Version | None:
+        """The version that serves; None before the first promotion."""
+        number = self._champion_number(model)
+        return None if number is None else self.get(model, number)
+
+    def previous_champion(self, model: str) -> Version | None:
+        """The champion before the present one; None if there was none."""
+        line = self._line(model)
+        return self.get(model, line[-2]) if len(line) > 1 else None
+
+    def promote(self, model: str, version: int) -> Version:
+        """Makes the version champion. Repeating it changes nothing.
+
+        Raises:
+            VersionMissing: if there is none of that number.
+        """
+        with self._locked():
+            chosen = self.get(model, version)
+            line = self._line(model)
+            if line[-1:] != [version]:
+                self._client.set_registered_model_tag(model, _LINE, json.dumps([*line, version]))
+                self._client.set_registered_model_alias(model, ALIAS, str(version))
+            return chosen
+
+    def roll_back(self, model: str, champion: int) -> Version:
+        """Puts the champion before `champion` back and marks `champion` as rolled back. Repeating it changes nothing.
+
+        Raises:
+            NoChampion: if no champion came before it.
+        """
+        with self._locked():
+            line = self._line(model)
+            if line[-1:] == [champion]:
+                if len(line) < 2:
+                    raise NoChampion(f"{model}: version {champion} is the first champion, there is none before it; train and promote another version instead")
+                self._client.set_model_version_tag(model, str(champion), _ROLLED_BACK, "true")
+                self._client.set_registered_model_alias(model, ALIAS, str(line[-2]))
+                self._client.set_registered_model_tag(model, _LINE, json.dumps(line[:-1]))
+            now = self.champion(model)
+            if now is None:
+                raise NoChampion(f"{model}: has no champion yet; there is nothing to roll back")
+            return now
+
+    def load(self, version: Version, which: Literal["final", "twin", "fallback"] = "final") -> Pipeline:
+        """One of a version's models, verified.
+
+        Raises:
+            ArtifactError: if the file is gone, changed or not trusted.
+            VersionMissing: if the version has no fallback.
+        """
+        sha256 = {"final": version.sha256, "twin": version.twin_sha256, "fallback": version.fallback_sha256}[which]
+        if not sha256:
+            raise VersionMissing(f"{version.model}: version {version.version} has no {which} model; declare service.fallback: baseline and train again")
+        return self.artifacts.load(sha256)
+
+    def _champion_number(self, model: str) -> int | None:
+        aliases = self._registered(model).get("aliases", {})
+        return int(aliases[ALIAS]) if ALIAS in aliases else None
+
+    def _line(self, model: str) -> list[int]:
+        """The champions up to the present one, oldest first; the alias is what counts if a crash came between it and the line."""
+        registered = self._registered(model)
+        line = [int(number) for number in json.loads(registered.get("tags", {}).get(_LINE, "[]"))]
+        alias = registered.get("aliases", {}).get(ALIAS)
+        if alias is None:
+            return []
+        number = int(alias)
+        if number in line:
+            return line[: len(line) - line[::-1].index(number)]
+        return [*line, number]
+
+    def _registered(self, model: str) -> dict[str, Any]:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            registered = self._client.get_registered_model(model)
+        except MlflowException:
+            return {}
+        return {"tags": dict(registered.tags), "aliases": dict(registered.aliases)}
+
+    def _has_files(self, version: Version) -> bool:
+        wanted = [version.sha256, version.twin_sha256, *([version.fallback_sha256] if version.fallback_sha256 else [])]
+        return all(self.artifacts.path(sha256).exists() for sha256 in wanted)
+
+    def _log_run(self, model: str, tags: Mapping[str, str], params: Mapping[str, Any]) -> str:
+        from mlflow.entities import Param, RunTag
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self._client.get_registered_model(model)
+        except MlflowException:
+            self._client.create_registered_model(model)
+        experiment = self._client.get_experiment_by_name(model)
+        experiment_id = experiment.experiment_id if experiment else self._client.create_experiment(model, (self.root / "models").absolute().as_uri())
+        stamp = int(moment_of(tags["as_of"]).timestamp() * 1000)
+        run = self._client.create_run(experiment_id, start_time=stamp, run_name=f"{model} {tags['as_of']}")
+        run_tags = [RunTag(name, value) for name, value in tags.items() if len(value) < 8000]
+        run_params = [Param(name, str(value)[:_LONGEST_PARAM]) for name, value in params.items()]
+        self._client.log_batch(run.info.run_id, params=run_params, tags=run_tags)
+        self._client.set_terminated(run.info.run_id, end_time=stamp)
+        return run.info.run_id
+
+    def _version(self, found: Any) -> Version:
+        tags = found.tags
+        return Version(
+            model=found.name,
+            version=int(found.version),
+            candidate_fingerprint=tags["candidate_fingerprint"],
+            sha256=tags["sha256"],
+            twin_sha256=tags["twin_sha256"],
+            fallback_sha256=tags["fallback_sha256"] or None,
+            as_of=moment_of(tags["as_of"]),
+            window_start=moment_of(tags["window_start"]),
+            trained_through=moment_of(tags["trained_through"]),
+            twin_trained_through=moment_of(tags["twin_trained_through"]),
+            training_rows=int(tags["training_rows"]),
+            twin_rows=int(tags["twin_rows"]),
+            training_hash=tags["training_hash"],
+            table_hash=tags["table_hash"],
+            declaration_fingerprint=tags["declaration_fingerprint"],
+            whole_fingerprint=tags["whole_fingerprint"],
+            code_version=tags["code_version"],
+            lock_hash=tags["lock_hash"],
+            schema=tuple((name, kind) for name, kind in json.loads(tags["schema"])),
+            declaration=json.loads(tags["declaration"]),
+            rolled_back=tags.get(_ROLLED_BACK) == "true",
+            run_id=found.run_id or "",
+            metrics=self._client.get_run(found.run_id).data.metrics if found.run_id else {},
+        )
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        self.root.mkdir(parents=True, exist_ok=True)
+        with self._lock:
+            yield
+
+    @cached_property
+    def _lock(self) -> FileLock:
+        return FileLock(self.root / "registry.lock", timeout=LOCK_SECONDS)  # may be taken again by its holder
+
+    @cached_property
+    def _client(self) -> MlflowClient:
+        """MLflow's client; its import takes two seconds and is put off until a verb needs it. The database is made once, under the lock."""
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read by MLflow when it is imported
+        logging.getLogger("mlflow").setLevel(logging.ERROR)
+        logging.getLogger("alembic").setLevel(logging.ERROR)
+        from mlflow import MlflowClient
+
+        uri = f"sqlite:///{(self.root / 'mlflow.db').absolute()}"
+        with self._locked():
+            client = MlflowClient(tracking_uri=uri, registry_uri=uri)
+            client.search_registered_models(max_results=1)
+        return client
