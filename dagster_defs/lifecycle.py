@@ -3,8 +3,6 @@
 What belongs here: asking `ml_assets` and reporting what it answered. What does not: how a model is trained or judged, or when to retrain.
 """
 
-from __future__ import annotations
-
 from datetime import timedelta
 from typing import Any
 

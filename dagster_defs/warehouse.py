@@ -4,8 +4,6 @@ What belongs here: how a dbt project looks in Dagster. What does not: what its m
 sources of the lake, which stand for what the models' lifecycle writes.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any

@@ -2,9 +2,10 @@
 
 What belongs here: saving and loading fitted pipelines. What does not: which file is whose (`registry.py`).
 
-skops writes memory addresses and the time of day into its zip; `canonical_bytes` numbers the objects in the order of their appearance and fixes the
-dates, so retraining on the same data gives the same file. Nothing is compressed: compressors differ between machines. On loading, the hash is
-checked before a byte is parsed, and then every type in the file must be one of skops's own defaults or of the fixed lists here.
+skops writes memory addresses and the time of day into its zip; `canonical_bytes` numbers the objects in the order of
+their appearance and fixes the dates, so retraining on the same data gives the same file. Nothing is compressed:
+compressors differ between machines. On loading, the hash is checked before a byte is parsed, and then every type in the
+file must be one of skops's own defaults or of the fixed lists here.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import skops.io
-from skops.io.exceptions import UntrustedTypesFoundException
 from sklearn.pipeline import Pipeline
+from skops.io.exceptions import UntrustedTypesFoundException
 
 from ml_assets.errors import ArtifactCorrupt, ArtifactMissing, ArtifactNotTrusted
 from ml_assets.lake import write_whole
@@ -41,7 +42,9 @@ _FIXED_DATE = (1980, 1, 1, 0, 0, 0)
 
 @dataclass(frozen=True)
 class ArtifactStore:
-    """Files `<sha256>.skops` below one folder; `trusted` are full names of further types that the declared estimators need."""
+    """Files `<sha256>.skops` below one folder; `trusted` are full names of further types that the declared estimators
+    need.
+    """
 
     root: Path
     trusted: tuple[str, ...] = ()
@@ -73,10 +76,16 @@ class ArtifactStore:
         try:
             content = path.read_bytes()
         except FileNotFoundError:
-            raise ArtifactMissing(f"{path}: there is no such model file; restore it from a backup, or train again: the same data gives the same file") from None
+            raise ArtifactMissing(
+                f"{path}: there is no such model file; restore it from a backup, or train again: the same data gives "
+                "the same file"
+            ) from None
         found = hashlib.sha256(content).hexdigest()
         if found != sha256:
-            raise ArtifactCorrupt(f"{path}: the file's sha256 is {found[:12]}…, so it was changed; nothing was read of it. Restore it, or remove it and train again")
+            raise ArtifactCorrupt(
+                f"{path}: the file's sha256 is {found[:12]}…, so it was changed; nothing was read of it. Restore it, "
+                "or remove it and train again"
+            )
         self._check_types(content, path.name)
         return skops.io.loads(content, trusted=self._allowed())
 
@@ -89,7 +98,10 @@ class ArtifactStore:
         except UntrustedTypesFoundException as error:
             foreign = [str(error)]
         if foreign:
-            raise ArtifactNotTrusted(f"{name}: holds types that are not on the list: {', '.join(foreign)}; look at them, and if they are sound, name them in `trusted`")
+            raise ArtifactNotTrusted(
+                f"{name}: holds types that are not on the list: {', '.join(foreign)}; look at them, and if they are "
+                "sound, name them in `trusted`"
+            )
 
 
 def canonical_bytes(model: Pipeline) -> bytes:
@@ -110,7 +122,8 @@ def canonical_bytes(model: Pipeline) -> bytes:
 def _renumber(node: Any, numbers: dict[int, int], files: dict[str, str]) -> None:
     """Replaces ids and file names in place, by order of appearance.
 
-    Equal texts and numbers may or may not be one object, so each gets a number of its own: sharing what cannot change means nothing.
+    Equal texts and numbers may or may not be one object, so each gets a number of its own: sharing what cannot change
+    means nothing.
     """
     if isinstance(node, list):
         for inner in node:

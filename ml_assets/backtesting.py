@@ -12,8 +12,8 @@ from datetime import datetime, timedelta
 import numpy as np
 import pyarrow as pa
 
-from ml_assets.declaration import ModelDeclaration
 from ml_assets.decision_rows import DecisionRows
+from ml_assets.declaration import ModelDeclaration
 from ml_assets.errors import TrainingError
 from ml_assets.estimators import predict
 from ml_assets.evaluation import Score, score_subjects
@@ -25,7 +25,9 @@ from ml_assets.training import Progress, fit, fit_baselines
 
 @dataclass(frozen=True)
 class Origin:
-    """One replayed training: from labels known by `trained_through`, judged on decisions up to `through`; the declared metric by subject."""
+    """One replayed training: from labels known by `trained_through`, judged on decisions up to `through`; the declared
+    metric by subject.
+    """
 
     trained_through: datetime
     through: datetime
@@ -58,15 +60,18 @@ def backtest(
 ) -> Backtest:
     """Replays the model from `first` (default: the declared `evaluation.backtest_from`).
 
-    A decision is predicted by the model of the newest origin before it, which knew only the labels known at that origin. Decisions whose label is
-    not known by `through` are not judged.
+    A decision is predicted by the model of the newest origin before it, which knew only the labels known at that
+    origin. Decisions whose label is not known by `through` are not judged.
 
     Raises:
         TrainingError: if no start is given or declared, or nothing is left to judge.
     """
     start = first or declaration.evaluation.backtest_from
     if start is None:
-        raise TrainingError(f"{declaration.name}: no start for a backtest; declare evaluation.backtest_from in {declaration.file}, or pass one")
+        raise TrainingError(
+            f"{declaration.name}: no start for a backtest; declare evaluation.backtest_from in {declaration.file}, or "
+            "pass one"
+        )
     through = in_utc(through)
     origins = rolling_origins(start, through, every)
     judged = known_by(rows, through)
@@ -90,13 +95,18 @@ def backtest(
         pieces.append(piece)
         predicted.append(answers)
     if not pieces:
-        raise TrainingError(f"{declaration.name}: nothing to judge between {text_of(start)} and {text_of(through)}; land later data, or start earlier")
+        raise TrainingError(
+            f"{declaration.name}: nothing to judge between {text_of(start)} and {text_of(through)}; land later data, "
+            "or start earlier"
+        )
     if progress:
         progress("replayed", len(origins), len(origins))
     together = _joined(pieces)
     predictions = {name: np.concatenate([answers[name] for answers in predicted]) for name in predicted[0]}
     scores = score_subjects(together, predictions, declaration)
-    return Backtest(declaration.name, METRICS[declaration.evaluation.metric].name, tuple(report), scores, together, predictions)
+    return Backtest(
+        declaration.name, METRICS[declaration.evaluation.metric].name, tuple(report), scores, together, predictions
+    )
 
 
 def _joined(pieces: list[DecisionRows]) -> DecisionRows:
@@ -106,5 +116,7 @@ def _joined(pieces: list[DecisionRows]) -> DecisionRows:
         np.concatenate([piece.label for piece in pieces]),
         np.concatenate([piece.decision_at for piece in pieces]),
         np.concatenate([piece.label_known_at for piece in pieces]),
-        pa.concat_arrays([piece.keys if isinstance(piece.keys, pa.Array) else piece.keys.combine_chunks() for piece in pieces]),
+        pa.concat_arrays(
+            [piece.keys if isinstance(piece.keys, pa.Array) else piece.keys.combine_chunks() for piece in pieces]
+        ),
     )

@@ -1,6 +1,7 @@
 """The simple models that every candidate stands beside, and that answer when a champion cannot.
 
-What belongs here: estimators that a person could work out with a pivot table. What does not: anything that needs an encoder.
+What belongs here: estimators that a person could work out with a pivot table. What does not: anything that needs an
+encoder.
 """
 
 from __future__ import annotations
@@ -34,10 +35,12 @@ class ConstantBaseline(BaseEstimator):
 
 
 class RatesBaseline(BaseEstimator):
-    """The mean label of the rows alike in the columns `by`, drawn towards the overall mean as if `shrinkage` rows had it.
+    """The mean label of the rows alike in the columns `by`, drawn towards the overall mean as if `shrinkage` rows had
+    it.
 
-    rate = (sum of labels + shrinkage x overall mean) / (rows + shrinkage): the posterior mean of a normal (or beta) prior of that weight, for
-    rates known as m-estimate smoothing (Micci-Barreca 2001). A combination that was not seen has the overall mean.
+    rate = (sum of labels + shrinkage x overall mean) / (rows + shrinkage): the posterior mean of a normal (or beta)
+    prior of that weight, for rates known as m-estimate smoothing (Micci-Barreca 2001). A combination that was not seen
+    has the overall mean.
     """
 
     def __init__(self, by: Sequence[str] = (), shrinkage: float = 20.0) -> None:
@@ -51,7 +54,9 @@ class RatesBaseline(BaseEstimator):
         label = np.asarray(y, dtype=np.float64)
         self.overall_ = float(label.mean())
         counts = np.bincount(codes, minlength=len(groups.dictionary))
-        rates = (np.bincount(codes, label, len(groups.dictionary)) + self.shrinkage * self.overall_) / (counts + self.shrinkage)
+        rates = (np.bincount(codes, label, len(groups.dictionary)) + self.shrinkage * self.overall_) / (
+            counts + self.shrinkage
+        )
         names = groups.dictionary.to_pylist()
         order = sorted(range(len(names)), key=names.__getitem__)
         self.groups_ = [names[position] for position in order]
@@ -61,7 +66,11 @@ class RatesBaseline(BaseEstimator):
     def predict_value(self, X: Frame) -> Floats:
         """The rate of each row's combination: float64, shape (rows,)."""
         groups = self._groups(as_table(X)).dictionary_encode()
-        places = pc.index_in(groups.dictionary, pa.array(self.groups_, pa.string())).fill_null(len(self.groups_)).to_numpy(zero_copy_only=False)
+        places = (
+            pc.index_in(groups.dictionary, pa.array(self.groups_, pa.string()))
+            .fill_null(len(self.groups_))
+            .to_numpy(zero_copy_only=False)
+        )
         return np.append(self.rates_, self.overall_)[places][groups.indices.to_numpy(zero_copy_only=False)]
 
     def _groups(self, table: pa.Table) -> pa.Array:

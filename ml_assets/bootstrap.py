@@ -2,9 +2,10 @@
 
 What belongs here: drawing days and reading intervals. What does not: the metrics' formulas (`metrics.py`).
 
-Rows of one day share their weather and their troubles, so days are drawn, not rows (the cluster bootstrap: Davison and Hinkley 1997, section 3.8;
-Field and Welsh 2007). One draw serves every subject and every slice of an evaluation, which is what makes differences paired. An interval at
-confidence c is the central one: a share of (1 - c) / 2 of the replicates lies on either side of it.
+Rows of one day share their weather and their troubles, so days are drawn, not rows (the cluster bootstrap: Davison and
+Hinkley 1997, section 3.8; Field and Welsh 2007). One draw serves every subject and every slice of an evaluation, which
+is what makes differences paired. An interval at confidence c is the central one: a share of (1 - c) / 2 of the
+replicates lies on either side of it.
 """
 
 from __future__ import annotations
@@ -30,15 +31,19 @@ class Interval:
 
 
 def day_weights(days: int, replicates: int = REPLICATES, seed: int = SEED) -> Floats:
-    """How often each day is drawn in each replicate: (replicates, days), every row summing to `days`. The same seed gives the same draw."""
+    """How often each day is drawn in each replicate: (replicates, days), every row summing to `days`. The same seed
+    gives the same draw.
+    """
     return np.random.default_rng(seed).multinomial(days, np.full(days, 1 / days), size=replicates).astype(float)
 
 
-def measure_by_day(metric: Metric, label: Floats, prediction: Floats, day: Codes, weights: Floats, confidence: float) -> Interval:
+def measure_by_day(
+    metric: Metric, label: Floats, prediction: Floats, day: Codes, weights: Floats, confidence: float
+) -> Interval:
     """The metric and its interval. `day` holds codes 0..D-1, `weights` is (replicates, D).
 
-    A calibration error cannot be negative, so noise only adds to it and resampling adds it once more: its replicates are moved down by that
-    (mean of the replicates minus the figure) before the interval is read.
+    A calibration error cannot be negative, so noise only adds to it and resampling adds it once more: its replicates
+    are moved down by that (mean of the replicates minus the figure) before the interval is read.
     """
     value, replicates = metric.by_day(label, prediction, day, weights.shape[1])
     drawn = replicates(weights)
@@ -50,7 +55,9 @@ def measure_by_day(metric: Metric, label: Floats, prediction: Floats, day: Codes
 def worse_by_day(
     metric: Metric, label: Floats, prediction: Floats, reference: Floats, day: Codes, weights: Floats, confidence: float
 ) -> Interval:
-    """How much worse `prediction` is than `reference` on the same rows, paired; positive is worse whichever way the metric points."""
+    """How much worse `prediction` is than `reference` on the same rows, paired; positive is worse whichever way the
+    metric points.
+    """
     value, replicates = metric.by_day(label, prediction, day, weights.shape[1])
     reference_value, reference_replicates = metric.by_day(label, reference, day, weights.shape[1])
     drawn = np.asarray(metric.worse_by(replicates(weights), reference_replicates(weights)))

@@ -2,9 +2,10 @@
 
 What belongs here: the log's lines and their chain. What does not: deciding.
 
-Every line holds the sha256 of the line before it, so a line that was changed, removed or put in between breaks the chain from there on. (Lines cut off
-the end do not: compare `last().sequence` with what you know.) A line is written in one piece and flushed; if the machine stops in the middle,
-the torn end is set aside in a file beside the log before the next line is written, and readers pass over it.
+Every line holds the sha256 of the line before it, so a line that was changed, removed or put in between breaks the
+chain from there on. (Lines cut off the end do not: compare `last().sequence` with what you know.) A line is written in
+one piece and flushed; if the machine stops in the middle, the torn end is set aside in a file beside the log before the
+next line is written, and readers pass over it.
 """
 
 from __future__ import annotations
@@ -102,7 +103,9 @@ class DecisionLog:
 
     def last(self, model: str | None = None, kind: str | None = None) -> LoggedDecision | None:
         """The newest decision, about one model and of one kind if given; None if there is none."""
-        return next((one for one in reversed(self.read()) if model in (None, one.model) and kind in (None, one.kind)), None)
+        return next(
+            (one for one in reversed(self.read()) if model in (None, one.model) and kind in (None, one.kind)), None
+        )
 
     def verify(self) -> int:
         """How many lines the log has, if its chain holds.
@@ -116,7 +119,8 @@ class DecisionLog:
             decision = self._parse(number, line)
             if decision.previous_sha256 != previous or decision.sequence != number:
                 raise DecisionLogError(
-                    f"{self.path}, line {number}: does not follow from the line before it; a line was changed, removed or added by hand. "
+                    f"{self.path}, line {number}: does not follow from the line before it; a line was changed, "
+                    "removed or added by hand. "
                     "Restore the file from a backup; nothing is repaired by itself"
                 )
             previous = _sha256(line)
@@ -143,7 +147,9 @@ class DecisionLog:
             found = json.loads(line)
             return LoggedDecision(**{**found, "reasons": tuple(found["reasons"])})
         except (ValueError, TypeError, KeyError) as error:
-            raise DecisionLogError(f"{self.path}, line {number}: no line of the decision log ({error}); restore the file from a backup") from None
+            raise DecisionLogError(
+                f"{self.path}, line {number}: no line of the decision log ({error}); restore the file from a backup"
+            ) from None
 
 
 def _sha256(content: bytes) -> str:

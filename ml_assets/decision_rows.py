@@ -1,7 +1,7 @@
 """The rows of a training set as the lifecycle uses them: inputs, label, times and keys, in one fixed order.
 
-What belongs here: turning a published table into such rows, choosing among them, hashing them. What does not: which rows may train
-(`splitting.py`).
+What belongs here: turning a published table into such rows, choosing among them, hashing them. What does not: which
+rows may train (`splitting.py`).
 """
 
 from __future__ import annotations
@@ -26,8 +26,9 @@ from ml_assets.moments import Moments
 class DecisionRows:
     """Rows ordered by (decision_at, key).
 
-    `inputs` has the declared features, slices and baseline columns, text as dictionaries; `label` is float64 with NaN where unknown;
-    `decision_at` and `label_known_at` are datetime64[us], UTC, NaT where unknown; `keys` is the entity columns as text, joined by `|`.
+    `inputs` has the declared features, slices and baseline columns, text as dictionaries; `label` is float64 with NaN
+    where unknown; `decision_at` and `label_known_at` are datetime64[us], UTC, NaT where unknown; `keys` is the entity
+    columns as text, joined by `|`.
     """
 
     inputs: pa.Table
@@ -45,7 +46,11 @@ class DecisionRows:
             return self
         mask = pa.array(chosen)
         return DecisionRows(
-            self.inputs.filter(mask).combine_chunks(), self.label[chosen], self.decision_at[chosen], self.label_known_at[chosen], self.keys.filter(mask)
+            self.inputs.filter(mask).combine_chunks(),
+            self.label[chosen],
+            self.decision_at[chosen],
+            self.label_known_at[chosen],
+            self.keys.filter(mask),
         )
 
     @cached_property
@@ -76,7 +81,13 @@ def input_columns(declaration: ModelDeclaration, extra: Sequence[str] = ()) -> l
 
 def needed_columns(declaration: ModelDeclaration, extra: Sequence[str] = ()) -> list[str]:
     """The columns of the training set that the model's lifecycle reads."""
-    names = [*input_columns(declaration, extra), *declaration.entity, declaration.decision_at, declaration.label, declaration.label_known_at]
+    names = [
+        *input_columns(declaration, extra),
+        *declaration.entity,
+        declaration.decision_at,
+        declaration.label,
+        declaration.label_known_at,
+    ]
     return list(dict.fromkeys(names))
 
 
@@ -98,7 +109,9 @@ def decision_rows(table: pa.Table, declaration: ModelDeclaration, extra: Sequenc
     if order is not None:
         table, keys, decision_at = table.take(order), keys.take(order), decision_at[order]
     inputs = pa.table({name: _compact(table[name]) for name in input_columns(declaration, extra)})
-    return DecisionRows(inputs, numbers(table[declaration.label]), decision_at, moments(table[declaration.label_known_at]), keys)
+    return DecisionRows(
+        inputs, numbers(table[declaration.label]), decision_at, moments(table[declaration.label_known_at]), keys
+    )
 
 
 def decision_keys(table: pa.Table, entity: tuple[str, ...]) -> pa.Array:
@@ -118,7 +131,11 @@ def numbers(column: pa.ChunkedArray) -> Floats:
 
 def moments(column: pa.ChunkedArray) -> Moments:
     """The column as datetime64[us] in UTC, NaT where null."""
-    return column.cast(pa.timestamp("us", column.type.tz) if pa.types.is_timestamp(column.type) else pa.timestamp("us")).to_numpy().astype("datetime64[us]")
+    return (
+        column.cast(pa.timestamp("us", column.type.tz) if pa.types.is_timestamp(column.type) else pa.timestamp("us"))
+        .to_numpy()
+        .astype("datetime64[us]")
+    )
 
 
 def _compact(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -136,7 +153,9 @@ def _order(decision_at: Moments, keys: pa.Array) -> npt.NDArray[np.int64] | None
         ties = np.flatnonzero(steps == 0)
         if not len(ties) or pc.all(pc.less_equal(keys.take(pa.array(ties)), keys.take(pa.array(ties + 1)))).as_py():
             return None
-    order = pc.sort_indices(pa.table({"at": decision_at.view("int64"), "key": keys}), [("at", "ascending"), ("key", "ascending")])
+    order = pc.sort_indices(
+        pa.table({"at": decision_at.view("int64"), "key": keys}), [("at", "ascending"), ("key", "ascending")]
+    )
     return order.to_numpy().astype(np.int64)
 
 
@@ -152,7 +171,13 @@ def _hash_column(digest: hashlib._Hash, column: pa.ChunkedArray) -> None:
         digest.update(np.ascontiguousarray(encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)).data)
     elif pa.types.is_timestamp(values.type):
         digest.update(np.ascontiguousarray(values.cast(pa.int64()).fill_null(0).to_numpy()).data)
-    elif pa.types.is_boolean(values.type) or pa.types.is_integer(values.type) or pa.types.is_floating(values.type):
-        digest.update(np.ascontiguousarray(values.fill_null(0).to_numpy(zero_copy_only=False)).data)
+    elif (
+        (boolean := pa.types.is_boolean(values.type))
+        or pa.types.is_integer(values.type)
+        or pa.types.is_floating(values.type)
+    ):
+        digest.update(
+            np.ascontiguousarray(values.fill_null(False if boolean else 0).to_numpy(zero_copy_only=False)).data
+        )
     else:
         digest.update("\x1f".join(map(str, values.to_pylist())).encode())

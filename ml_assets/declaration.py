@@ -1,10 +1,10 @@
 """What a model is, as its dbt exposure declares it: read from dbt's manifest, checked as a whole, frozen.
 
-What belongs here: the declaration and every check that needs the training set's columns. What does not: the keys of the block and their types
-(`declaration_schema.py`), and doing anything with a declaration.
+What belongs here: the declaration and every check that needs the training set's columns. What does not: the keys of the
+block and their types (`declaration_schema.py`), and doing anything with a declaration.
 
-An exposure of `type: ml` names its one training set in `depends_on`; the roles of that table's columns are in their own `config.meta.role`. All
-mistakes of all models are collected and raised together, so that one reading mends them all.
+An exposure of `type: ml` names its one training set in `depends_on`; the roles of that table's columns are in their own
+`config.meta.role`. All mistakes of all models are collected and raised together, so that one reading mends them all.
 """
 
 from __future__ import annotations
@@ -196,9 +196,16 @@ class _Reader:
             return None
         columns = {role: tuple(name for name, known in roles.items() if known == role) for role in ROLES}
         decision_at = self._one_column(table, columns, "decision_at", "the moment of the decision")
-        label_known_at = self._one_column(table, columns, "label_known_at", "the moment at which the label became known; without it nothing can be trained honestly")
+        label_known_at = self._one_column(
+            table,
+            columns,
+            "label_known_at",
+            "the moment at which the label became known; without it nothing can be trained honestly",
+        )
         if not columns["entity"]:
-            self.report("depends_on", f"no column of {table} has config.meta.role: entity; mark what identifies a decision")
+            self.report(
+                "depends_on", f"no column of {table} has config.meta.role: entity; mark what identifies a decision"
+            )
         self._check_label(block, table, columns["label"], types)
         features = self._features(block, table, columns, types)
         self._check_columns_exist(block, table, types)
@@ -241,7 +248,9 @@ class _Reader:
         models = [self.nodes[name] for name in names if name.startswith("model.") and name in self.nodes]
         if len(models) != 1:
             found = ", ".join(names) or "nothing"
-            self.report("depends_on", f"found {found}; name exactly one model, the training set: depends_on: [ref('trn_...')]")
+            self.report(
+                "depends_on", f"found {found}; name exactly one model, the training set: depends_on: [ref('trn_...')]"
+            )
             return None, {}, {}
         table = models[0]["name"]
         roles: dict[str, str | None] = {}
@@ -249,7 +258,11 @@ class _Reader:
         for name, column in models[0].get("columns", {}).items():
             role = _meta(column).get("role")
             if role is not None and role not in ROLES:
-                self.report("depends_on", f"column {name!r} of {table} has role {role!r}; use one of {', '.join(ROLES)}{did_you_mean(str(role), ROLES)}")
+                self.report(
+                    "depends_on",
+                    f"column {name!r} of {table} has role {role!r}; use one of "
+                    f"{', '.join(ROLES)}{did_you_mean(str(role), ROLES)}",
+                )
                 role = None
             roles[name] = role
             types[name] = str(column.get("data_type") or "").lower().split("(")[0].strip()
@@ -258,7 +271,11 @@ class _Reader:
     def _block(self) -> MlBlock | None:
         found = _meta(self.exposure).get("ml")
         if found is None:
-            self.report("config.meta.ml", "is missing; an exposure of type ml says there how its model lives (task, label, estimator, evaluation, ...)")
+            self.report(
+                "config.meta.ml",
+                "is missing; an exposure of type ml says there how its model lives (task, label, estimator, "
+                "evaluation, ...)",
+            )
             return None
         block, problems = parse_block(found)
         for place, words in problems:
@@ -270,7 +287,10 @@ class _Reader:
         known = metrics_of(block.task)
         if metric not in known:
             other = f", a metric of another task than {block.task}" if metric in METRICS else ""
-            self.report_ml("evaluation.metric", f"found {metric!r}{other}; use one of {', '.join(known)}{did_you_mean(metric, known)}")
+            self.report_ml(
+                "evaluation.metric",
+                f"found {metric!r}{other}; use one of {', '.join(known)}{did_you_mean(metric, known)}",
+            )
         self._check_estimator("estimator", block.estimator, block.task)
         for position, baseline in enumerate(block.evaluation.baselines or ()):
             self._check_estimator(f"evaluation.baselines.{position}.estimator", baseline.estimator, block.task)
@@ -284,13 +304,24 @@ class _Reader:
         module, _, attribute = found.partition(":")
         if not attribute:
             shipped = ", ".join(SHIPPED_ESTIMATORS)
-            self.report_ml(place, f"found {found!r}; use one of {shipped}, or package.module:factory{did_you_mean(found, SHIPPED_ESTIMATORS)}")
+            self.report_ml(
+                place,
+                f"found {found!r}; use one of {shipped}, or "
+                f"package.module:factory{did_you_mean(found, SHIPPED_ESTIMATORS)}",
+            )
             return
         try:
             if not callable(getattr(importlib.import_module(module), attribute)):
-                self.report_ml(place, f"found {found!r}, which cannot be called; name a function or class that returns an estimator")
+                self.report_ml(
+                    place,
+                    f"found {found!r}, which cannot be called; name a function or class that returns an estimator",
+                )
         except Exception as error:  # whatever the foreign module raises while it is imported
-            self.report_ml(place, f"found {found!r}, which cannot be imported ({type(error).__name__}: {error}); is it installed and spelled package.module:factory?")
+            self.report_ml(
+                place,
+                f"found {found!r}, which cannot be imported ({type(error).__name__}: {error}); is it installed and "
+                "spelled package.module:factory?",
+            )
 
     def _one_column(self, table: str, columns: Mapping[str, tuple[str, ...]], role: str, meaning: str) -> str | None:
         found = columns[role]
@@ -303,14 +334,24 @@ class _Reader:
     def _check_label(self, block: MlBlock, table: str, labels: tuple[str, ...], types: Mapping[str, str]) -> None:
         labels_in_words = ", ".join(labels) or "none is marked with config.meta.role: label"
         if block.label not in types:
-            self.report_ml("label", f"found {block.label!r}, which is not a column of {table} (columns: {', '.join(types)}); use one of its label columns: {labels_in_words}")
+            self.report_ml(
+                "label",
+                f"found {block.label!r}, which is not a column of {table} (columns: {', '.join(types)}); use one of "
+                f"its label columns: {labels_in_words}",
+            )
             return
         if block.label not in labels:
-            self.report_ml("label", f"found {block.label!r}, a column of {table} without config.meta.role: label; mark it, or use one of its label columns: {labels_in_words}")
+            self.report_ml(
+                "label",
+                f"found {block.label!r}, a column of {table} without config.meta.role: label; mark it, or use one of "
+                f"its label columns: {labels_in_words}",
+            )
         found = types[block.label]
         if found not in _NUMBER_TYPES or (block.task == "regression" and found in _BOOLEAN_TYPES):
             wanted = "a boolean or a number" if block.task == "binary_classification" else "a number"
-            self.report_ml("label", f"found {block.label!r} of data_type {found or 'unknown'}; {block.task} needs {wanted}")
+            self.report_ml(
+                "label", f"found {block.label!r} of data_type {found or 'unknown'}; {block.task} needs {wanted}"
+            )
 
     def _features(
         self, block: MlBlock, table: str, columns: Mapping[str, tuple[str, ...]], types: Mapping[str, str]
@@ -319,26 +360,48 @@ class _Reader:
         for key, names in (("include", choice.include or ()), ("exclude", choice.exclude)):
             for name in names:
                 if name in columns["label"] or name in columns["label_known_at"]:
-                    self.report_ml(f"features.{key}", f"found {name!r}, the label or its time: it is never a feature; take it out")
+                    self.report_ml(
+                        f"features.{key}", f"found {name!r}, the label or its time: it is never a feature; take it out"
+                    )
                 elif name not in columns["feature"]:
-                    self.report_ml(f"features.{key}", f"found {name!r}, which is not a feature column of {table}{did_you_mean(name, columns['feature'])}")
-        chosen = [name for name in columns["feature"] if (choice.include is None or name in choice.include) and name not in choice.exclude]
+                    self.report_ml(
+                        f"features.{key}",
+                        f"found {name!r}, which is not a feature column of "
+                        f"{table}{did_you_mean(name, columns['feature'])}",
+                    )
+        chosen = [
+            name
+            for name in columns["feature"]
+            if (choice.include is None or name in choice.include) and name not in choice.exclude
+        ]
         if not chosen:
-            self.report_ml("features", f"no feature is left; {table} has {len(columns['feature'])} columns with config.meta.role: feature")
+            self.report_ml(
+                "features",
+                f"no feature is left; {table} has {len(columns['feature'])} columns with config.meta.role: feature",
+            )
         features = []
         for name in chosen:
             kind: FeatureKind = "categorical" if types[name] in _TEXT_TYPES else "numeric"
             if kind == "numeric" and types[name] not in _NUMBER_TYPES:
-                self.report("depends_on", f"feature {name!r} of {table} has data_type {types[name] or 'unknown'}; a feature is text, a boolean or a number")
+                self.report(
+                    "depends_on",
+                    f"feature {name!r} of {table} has data_type {types[name] or 'unknown'}; a feature is text, a "
+                    "boolean or a number",
+                )
             features.append(Feature(name, kind, types[name]))
         return tuple(features)
 
     def _check_columns_exist(self, block: MlBlock, table: str, types: Mapping[str, str]) -> None:
         for name in block.evaluation.slices:
             if name not in types:
-                self.report_ml("evaluation.slices", f"found {name!r}, which is not a column of {table}{did_you_mean(name, types)}")
+                self.report_ml(
+                    "evaluation.slices", f"found {name!r}, which is not a column of {table}{did_you_mean(name, types)}"
+                )
         places = [("params.by", block.estimator, block.params)]
-        places += [(f"evaluation.baselines.{at}.params.by", one.estimator, one.params) for at, one in enumerate(block.evaluation.baselines or ())]
+        places += [
+            (f"evaluation.baselines.{at}.params.by", one.estimator, one.params)
+            for at, one in enumerate(block.evaluation.baselines or ())
+        ]
         for place, estimator, params in places:
             if estimator == "baseline_rates":
                 by = params.get("by")
@@ -346,30 +409,47 @@ class _Reader:
                     self.report_ml(place, f"found {by!r}; baseline_rates needs a list of columns")
                 for name in by if isinstance(by, list) else ():
                     if name not in types:
-                        self.report_ml(place, f"found {name!r}, which is not a column of {table}{did_you_mean(str(name), types)}")
+                        self.report_ml(
+                            place, f"found {name!r}, which is not a column of {table}{did_you_mean(str(name), types)}"
+                        )
 
     def _check_builds(self, declaration: ModelDeclaration) -> None:
         if not declaration.params:
             return
-        from ml_assets.estimators import build_estimator  # needs scikit-learn, a second that a declaration without params saves
+        from ml_assets.estimators import (
+            build_estimator,
+        )  # needs scikit-learn, a second that a declaration without params saves
 
         try:
             build_estimator(declaration)
         except Exception as error:  # whatever the estimator makes of its parameters
-            self.report_ml("params", f"{declaration.estimator} cannot be built with {dict(declaration.params)}: {error}")
+            self.report_ml(
+                "params", f"{declaration.estimator} cannot be built with {dict(declaration.params)}: {error}"
+            )
 
 
 def _named_baselines(block: MlBlock) -> tuple[Baseline, ...]:
     """The declared baselines, each with a name; where none is declared, a constant and the rates by the slices."""
     declared = block.evaluation.baselines
     if declared is None:
-        by_slices = (Baseline(estimator="baseline_rates", params={"by": list(block.evaluation.slices)}),) if block.evaluation.slices else ()
+        by_slices = (
+            (Baseline(estimator="baseline_rates", params={"by": list(block.evaluation.slices)}),)
+            if block.evaluation.slices
+            else ()
+        )
         declared = (Baseline(estimator="baseline_constant"), *by_slices)
-    return tuple(baseline.model_copy(update={"name": baseline.name or _baseline_name(baseline)}) for baseline in declared)
+    return tuple(
+        baseline.model_copy(update={"name": baseline.name or _baseline_name(baseline)}) for baseline in declared
+    )
 
 
 def _baseline_name(baseline: Baseline) -> str:
-    return "_".join([baseline.estimator.replace(":", "."), *(["by", *map(str, baseline.params["by"])] if "by" in baseline.params else [])])
+    return "_".join(
+        [
+            baseline.estimator.replace(":", "."),
+            *(["by", *map(str, baseline.params["by"])] if "by" in baseline.params else []),
+        ]
+    )
 
 
 def _meta(holder: Mapping[str, Any]) -> Mapping[str, Any]:

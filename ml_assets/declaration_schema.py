@@ -1,7 +1,7 @@
 """The shape of `config.meta.ml`: which keys there are, of which type, and what each is when it is left out.
 
-What belongs here: what can be checked from the block alone, and the words for what is wrong with it. What does not: whatever needs the training
-set's columns or an estimator (`declaration.py`).
+What belongs here: what can be checked from the block alone, and the words for what is wrong with it. What does not:
+whatever needs the training set's columns or an estimator (`declaration.py`).
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from ml_assets.moments import moment_of, parse_duration
 
 Task = Literal["binary_classification", "regression"]
 
+_QUOTED = re.compile(r"'([^']+)'")
 _WINDOWS = re.compile(r"\s*(\d+)\s+of\s+(\d+)\s*")
 
 
@@ -170,7 +171,11 @@ def did_you_mean(found: str, known: Iterable[str]) -> str:
 
 
 def _in_words(detail: ErrorDetails) -> tuple[str, str]:
-    location = [part for part in detail["loc"] if not (isinstance(part, str) and (part.startswith("literal[") or part in ("bool", "float", "int")))]
+    location = [
+        part
+        for part in detail["loc"]
+        if not (isinstance(part, str) and (part.startswith("literal[") or part in ("bool", "float", "int")))
+    ]
     place = ".".join(str(part) for part in location)
     found = detail["input"]
     if detail["type"] == "extra_forbidden":
@@ -182,7 +187,8 @@ def _in_words(detail: ErrorDetails) -> tuple[str, str]:
         return place, f"found {found!r}, {detail['ctx']['error']}"  # type: ignore[typeddict-item]
     if detail["type"] == "literal_error":
         expected = str(detail["ctx"]["expected"])  # type: ignore[typeddict-item]
-        return place, f"found {found!r}; use one of {expected}{did_you_mean(str(found), re.findall(r"'([^']+)'", expected))}"
+        close = did_you_mean(str(found), _QUOTED.findall(expected))
+        return place, f"found {found!r}; use one of {expected}{close}"
     return place, f"found {found!r} ({type(found).__name__}); {detail['msg'][0].lower()}{detail['msg'][1:]}"
 
 

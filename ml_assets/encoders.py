@@ -1,4 +1,5 @@
-"""From a table of features to the matrix that an estimator takes; what is learned from data is fitted and saved with the model.
+"""From a table of features to the matrix that an estimator takes; what is learned from data is fitted and saved with
+the model.
 
 What belongs here: scikit-learn transformers of our own. What does not: which estimator gets which (`estimators.py`).
 """
@@ -25,9 +26,11 @@ def as_table(frame: Frame) -> pa.Table:
 
 
 class FeatureEncoder(TransformerMixin, BaseEstimator):
-    """Categorical columns as codes, then numeric columns as they are: float64, shape (rows, features), NaN where missing.
+    """Categorical columns as codes, then numeric columns as they are: float64, shape (rows, features), NaN where
+    missing.
 
-    A category that was not seen in fitting is missing. Of a column with more than `max_categories` the most frequent are kept, ties by name.
+    A category that was not seen in fitting is missing. Of a column with more than `max_categories` the most frequent
+    are kept, ties by name.
 
     >>> frame = pd.DataFrame({"colour": ["red", "blue", "red"], "size": [1.0, None, 3.0]})
     >>> FeatureEncoder(["colour"], ["size"]).fit(frame).transform(frame.assign(colour=["red", "green", None]))
@@ -58,7 +61,11 @@ class FeatureEncoder(TransformerMixin, BaseEstimator):
         return matrix
 
     def _frequent(self, column: pa.ChunkedArray) -> list[str]:
-        counts = [(pair["values"], pair["counts"]) for pair in pc.value_counts(_as_text(column)).to_pylist() if pair["values"] is not None]
+        counts = [
+            (pair["values"], pair["counts"])
+            for pair in pc.value_counts(_as_text(column)).to_pylist()
+            if pair["values"] is not None
+        ]
         kept = sorted(counts, key=lambda pair: (-pair[1], pair[0]))[: self.max_categories]
         return sorted(name for name, _ in kept)
 
@@ -77,7 +84,10 @@ class FrameSelector(TransformerMixin, BaseEstimator):
     def transform(self, X: Frame) -> pd.DataFrame:
         """The columns."""
         table = as_table(X).select(list(self.columns))
-        plain = [column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column for column in table.columns]
+        plain = [
+            column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
+            for column in table.columns
+        ]
         return pa.table(plain, names=list(self.columns)).to_pandas()
 
 
@@ -90,7 +100,9 @@ def _codes(column: pa.ChunkedArray, categories: Sequence[str]) -> Floats:
     codes = []
     for chunk in column.chunks:
         encoded = chunk if pa.types.is_dictionary(chunk.type) else _as_text(chunk).dictionary_encode()
-        code_of = pc.index_in(encoded.dictionary.cast(pa.string()), known).cast(pa.float64()).to_numpy(zero_copy_only=False)
+        code_of = (
+            pc.index_in(encoded.dictionary.cast(pa.string()), known).cast(pa.float64()).to_numpy(zero_copy_only=False)
+        )
         places = encoded.indices.fill_null(len(code_of)).to_numpy(zero_copy_only=False)
         codes.append(np.append(code_of, np.nan)[places])
     return np.concatenate(codes) if codes else np.zeros(0)

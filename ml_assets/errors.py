@@ -1,6 +1,7 @@
 """Every error that the project raises on purpose, in one tree that is seen at a glance.
 
-What belongs here: the classes. What does not: messages; whoever raises knows the thing, the place and the remedy, and says all three.
+What belongs here: the classes. What does not: messages; whoever raises knows the thing, the place and the remedy, and
+says all three.
 
     PerennialError
     ├── DeclarationError        a model's declaration says something that cannot be
@@ -35,7 +36,9 @@ class DeclarationError(PerennialError):
     def __init__(self, problems: Sequence[str]) -> None:
         self.problems = tuple(problems)
         count = len(self.problems)
-        super().__init__(f"{count} mistake{'s' if count != 1 else ''} in the model declarations:\n" + "\n".join(self.problems))
+        super().__init__(
+            f"{count} mistake{'s' if count != 1 else ''} in the model declarations:\n" + "\n".join(self.problems)
+        )
 
 
 class LakeError(PerennialError):

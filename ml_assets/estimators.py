@@ -1,10 +1,11 @@
 """Estimators by name, and one way to build and to ask them.
 
-What belongs here: the shipped estimators' recipes and defaults, and the contract for those from elsewhere. What does not: their fitting
-(`training.py`) and which names exist (`declaration.SHIPPED_ESTIMATORS`).
+What belongs here: the shipped estimators' recipes and defaults, and the contract for those from elsewhere. What does
+not: their fitting (`training.py`) and which names exist (`declaration.SHIPPED_ESTIMATORS`).
 
-An estimator from elsewhere is named `package.module:factory`; `factory(**params)` returns either a scikit-learn `Pipeline`, which then gets a DataFrame
-of the declared features, or any other estimator, which gets float64 (categories as codes, NaN where missing) from a `FeatureEncoder` in front of it.
+An estimator from elsewhere is named `package.module:factory`; `factory(**params)` returns either a scikit-learn
+`Pipeline`, which then gets a DataFrame of the declared features, or any other estimator, which gets float64 (categories
+as codes, NaN where missing) from a `FeatureEncoder` in front of it.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ from ml_assets.encoders import FeatureEncoder, FrameSelector
 from ml_assets.errors import TrainingError
 from ml_assets.metrics import PINBALL_QUANTILE, Floats
 
-# Trees read a whole batch once a tree: a batch that stays in the processor's cache is scored more than twice as fast as all rows at once.
+# Trees read a whole batch once a tree: a batch that stays in the processor's cache is scored more than twice as fast as
+# all rows at once.
 BATCH_ROWS = 16_384
 
 _BOOSTING_DEFAULTS: Mapping[str, Any] = {
@@ -62,10 +64,15 @@ def predict(model: Pipeline, inputs: pa.Table, task: str) -> Floats:
     Raises:
         TrainingError: if the model answers with something else.
     """
-    batches = [_predict_batch(model, inputs.slice(start, BATCH_ROWS), task) for start in range(0, inputs.num_rows, BATCH_ROWS)]
+    batches = [
+        _predict_batch(model, inputs.slice(start, BATCH_ROWS), task) for start in range(0, inputs.num_rows, BATCH_ROWS)
+    ]
     predictions = np.concatenate(batches) if batches else np.zeros(0)
     if not np.isfinite(predictions).all():
-        raise TrainingError(f"{type(model[-1]).__name__}: {np.sum(~np.isfinite(predictions))} predictions are not finite; does it accept missing values (NaN)?")
+        raise TrainingError(
+            f"{type(model[-1]).__name__}: {np.sum(~np.isfinite(predictions))} predictions are not finite; does it "
+            "accept missing values (NaN)?"
+        )
     return predictions
 
 
@@ -76,7 +83,10 @@ def _predict_batch(model: Pipeline, inputs: pa.Table, task: str) -> Floats:
     if task == "regression":
         return np.asarray(model.predict(inputs), dtype=np.float64).ravel()
     if not hasattr(model, "predict_proba"):
-        raise TrainingError(f"{type(last).__name__} has no predict_proba; a binary_classification needs probabilities (wrap it in CalibratedClassifierCV)")
+        raise TrainingError(
+            f"{type(last).__name__} has no predict_proba; a binary_classification needs probabilities (wrap it in "
+            "CalibratedClassifierCV)"
+        )
     return np.asarray(model.predict_proba(inputs), dtype=np.float64)[:, list(last.classes_).index(1)]
 
 
@@ -89,14 +99,20 @@ def _build(name: str, params: Mapping[str, Any], declaration: ModelDeclaration) 
     if name == "gradient_boosting":
         return Pipeline([("encode", encoder), ("model", _gradient_boosting(params, declaration))])
     if name in ("logistic", "linear"):
-        return Pipeline([("encode", encoder), ("prepare", _for_linear_models(declaration)), ("model", _linear(name, params))])
+        return Pipeline(
+            [("encode", encoder), ("prepare", _for_linear_models(declaration)), ("model", _linear(name, params))]
+        )
     module, _, attribute = name.partition(":")
     built = getattr(importlib.import_module(module), attribute)(**params)
-    first = FrameSelector([feature.name for feature in declaration.features]) if isinstance(built, Pipeline) else encoder
+    first = (
+        FrameSelector([feature.name for feature in declaration.features]) if isinstance(built, Pipeline) else encoder
+    )
     return Pipeline([("encode", first), ("model", built)])
 
 
-def _gradient_boosting(params: Mapping[str, Any], declaration: ModelDeclaration) -> HistGradientBoostingClassifier | HistGradientBoostingRegressor:
+def _gradient_boosting(
+    params: Mapping[str, Any], declaration: ModelDeclaration
+) -> HistGradientBoostingClassifier | HistGradientBoostingRegressor:
     categorical = list(range(len(declaration.categorical_features))) or None
     chosen = {**_BOOSTING_DEFAULTS, **params}
     fixed = {"random_state": 0, "early_stopping": False, "categorical_features": categorical}
@@ -121,7 +137,12 @@ def _with_known_params(kind: Any, params: dict[str, Any]) -> Any:
 
 def _for_linear_models(declaration: ModelDeclaration) -> ColumnTransformer:
     categories = len(declaration.categorical_features)
-    numeric = Pipeline([("impute", SimpleImputer(strategy="median", keep_empty_features=True, add_indicator=True)), ("scale", StandardScaler())])
+    numeric = Pipeline(
+        [
+            ("impute", SimpleImputer(strategy="median", keep_empty_features=True, add_indicator=True)),
+            ("scale", StandardScaler()),
+        ]
+    )
     one_hot = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
     places = list(range(len(declaration.features)))
     steps = [("categorical", one_hot, places[:categories]), ("numeric", numeric, places[categories:])]

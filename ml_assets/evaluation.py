@@ -1,7 +1,7 @@
 """How good, how sure, and compared with whom.
 
-What belongs here: figures about predictions that were made. What does not: making them (`training.py`, `backtesting.py`), formulas (`metrics.py`),
-verdicts (`promotion.py`).
+What belongs here: figures about predictions that were made. What does not: making them (`training.py`,
+`backtesting.py`), formulas (`metrics.py`), verdicts (`promotion.py`).
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import numpy.typing as npt
 import pyarrow.compute as pc
 
 from ml_assets.bootstrap import REPLICATES, SEED, Interval, day_weights, measure_by_day, worse_by_day
-from ml_assets.declaration import ModelDeclaration
 from ml_assets.decision_rows import DecisionRows
+from ml_assets.declaration import ModelDeclaration
 from ml_assets.metrics import METRICS, Floats, metrics_of
 
 OVERALL = "overall"
@@ -37,7 +37,9 @@ class Score:
 
 @dataclass(frozen=True)
 class Comparison:
-    """How much worse the candidate is than `against` in the declared metric: positive is worse, whichever way the metric points."""
+    """How much worse the candidate is than `against` in the declared metric: positive is worse, whichever way the
+    metric points.
+    """
 
     against: str
     slice_name: str
@@ -50,7 +52,12 @@ class Comparison:
 
 
 def score_subjects(
-    rows: DecisionRows, predictions: Mapping[str, Floats], declaration: ModelDeclaration, *, replicates: int = REPLICATES, seed: int = SEED
+    rows: DecisionRows,
+    predictions: Mapping[str, Floats],
+    declaration: ModelDeclaration,
+    *,
+    replicates: int = REPLICATES,
+    seed: int = SEED,
 ) -> tuple[Score, ...]:
     """Every metric of the task, for every subject, overall and by each slice.
 
@@ -63,8 +70,17 @@ def score_subjects(
     for slice_name, slice_value, chosen in slices_of(rows, declaration.evaluation.slices):
         for subject, prediction in predictions.items():
             for metric in metrics_of(declaration.task):
-                figure = measure_by_day(METRICS[metric], rows.label[chosen], prediction[chosen], days[chosen], weights, declaration.gates.confidence)
-                scores.append(Score(subject, slice_name, slice_value, metric, figure.value, figure.low, figure.high, len(chosen)))
+                figure = measure_by_day(
+                    METRICS[metric],
+                    rows.label[chosen],
+                    prediction[chosen],
+                    days[chosen],
+                    weights,
+                    declaration.gates.confidence,
+                )
+                scores.append(
+                    Score(subject, slice_name, slice_value, metric, figure.value, figure.low, figure.high, len(chosen))
+                )
     return tuple(scores)
 
 
@@ -79,27 +95,43 @@ def compare(
     replicates: int = REPLICATES,
     seed: int = SEED,
 ) -> tuple[Comparison, ...]:
-    """The paired difference in the declared metric on the same rows and the same drawn days, overall and (if wanted) by slice."""
+    """The paired difference in the declared metric on the same rows and the same drawn days, overall and (if wanted) by
+    slice.
+    """
     metric = METRICS[declaration.evaluation.metric]
     days, weights = _days_and_weights(rows, replicates, seed)
     comparisons = []
     for slice_name, slice_value, chosen in slices_of(rows, declaration.evaluation.slices if by_slice else ()):
-        figure = worse_by_day(metric, rows.label[chosen], candidate[chosen], other[chosen], days[chosen], weights, declaration.gates.confidence)
+        figure = worse_by_day(
+            metric,
+            rows.label[chosen],
+            candidate[chosen],
+            other[chosen],
+            days[chosen],
+            weights,
+            declaration.gates.confidence,
+        )
         comparisons.append(Comparison(against, slice_name, slice_value, metric.name, *_parts(figure), len(chosen)))
     return tuple(comparisons)
 
 
 def slices_of(rows: DecisionRows, names: Sequence[str]) -> Iterator[tuple[str, str, npt.NDArray[np.int64]]]:
-    """(name, value, positions): all rows first, then each value of each slice in the order of the values; null is `null`."""
+    """(name, value, positions): all rows first, then each value of each slice in the order of the values; null is
+    `null`.
+    """
     yield OVERALL, "", np.arange(len(rows))
     for name in names:
         column = rows.inputs[name].combine_chunks()
-        text = pc.fill_null(column.cast(column.type.value_type) if hasattr(column.type, "value_type") else column.cast("string"), "null")
+        text = pc.fill_null(
+            column.cast(column.type.value_type) if hasattr(column.type, "value_type") else column.cast("string"), "null"
+        )
         encoded = text.dictionary_encode()
         codes = encoded.indices.to_numpy(zero_copy_only=False)
         order = np.argsort(codes, kind="stable")
         groups = np.split(order, np.cumsum(np.bincount(codes, minlength=len(encoded.dictionary)))[:-1])
-        for value, positions in sorted(zip(encoded.dictionary.to_pylist(), groups, strict=True), key=lambda pair: pair[0]):
+        for value, positions in sorted(
+            zip(encoded.dictionary.to_pylist(), groups, strict=True), key=lambda pair: pair[0]
+        ):
             yield name, value, positions
 
 

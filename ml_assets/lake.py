@@ -2,8 +2,8 @@
 
 What belongs here: files in and out of `lake/`. What does not: what the rows mean.
 
-Readers see what `catalog.jsonl` says and nothing else. A part's bytes are read once, hashed, and parsed from that same buffer, so what was verified
-is what is used. Results are written deterministically: the same rows give the same bytes.
+Readers see what `catalog.jsonl` says and nothing else. A part's bytes are read once, hashed, and parsed from that same
+buffer, so what was verified is what is used. Results are written deterministically: the same rows give the same bytes.
 """
 
 from __future__ import annotations
@@ -106,7 +106,8 @@ class Lake:
         parts = tuple(part for part in self.catalog() if part.table == table)
         if not parts:
             raise TableMissing(
-                f"{table}: not in {self.root / 'catalog.jsonl'} (tables: {', '.join(self.tables()) or 'none'}); publish it: dbt build --select +{table}"
+                f"{table}: not in {self.root / 'catalog.jsonl'} (tables: {', '.join(self.tables()) or 'none'}); "
+                f"publish it: dbt build --select +{table}"
             )
         return parts
 
@@ -114,9 +115,15 @@ class Lake:
         """How many rows of the table are published."""
         return sum(part.rows for part in self.parts(table))
 
+    def columns(self, table: str) -> tuple[str, ...]:
+        """The columns of the table, from the newest part's own schema."""
+        return tuple(pq.ParquetFile(pa.BufferReader(self.verified_bytes(self.parts(table)[-1]))).schema_arrow.names)
+
     def table_hash(self, table: str) -> str:
         """sha256 over the parts' names and hashes: changes if and only if a published byte or part does. Reads no part."""
-        return hashlib.sha256("\n".join(f"{part.part} {part.sha256}" for part in self.parts(table)).encode()).hexdigest()
+        return hashlib.sha256(
+            "\n".join(f"{part.part} {part.sha256}" for part in self.parts(table)).encode()
+        ).hexdigest()
 
     def read(self, table: str, columns: Sequence[str] | None = None, parts: Iterable[str] | None = None) -> pa.Table:
         """The table's rows in the order of its parts, every byte verified before it is parsed.
@@ -131,9 +138,16 @@ class Lake:
         wanted = None if parts is None else set(parts)
         chosen = [part for part in self.parts(table) if wanted is None or part.part in wanted]
         if wanted is not None and len(chosen) != len(wanted):
-            raise TableMissing(f"{table}: no part {', '.join(sorted(wanted - {part.part for part in chosen}))} in {self.root / 'catalog.jsonl'}")
+            raise TableMissing(
+                f"{table}: no part {', '.join(sorted(wanted - {part.part for part in chosen}))} in "
+                f"{self.root / 'catalog.jsonl'}"
+            )
         pieces = list(self._read_parts(chosen, columns))
-        return pa.concat_tables(pieces, promote_options="default") if pieces else pa.table({name: pa.array([], pa.null()) for name in columns or ()})
+        return (
+            pa.concat_tables(pieces, promote_options="default")
+            if pieces
+            else pa.table({name: pa.array([], pa.null()) for name in columns or ()})
+        )
 
     def _read_parts(self, parts: Sequence[Part], columns: Sequence[str] | None) -> Iterator[pa.Table]:
         for part in parts:
@@ -141,7 +155,8 @@ class Lake:
             missing = [name for name in columns or () if name not in file.schema_arrow.names]
             if missing:
                 raise ColumnsMissing(
-                    f"{part.table}: no column {', '.join(missing)} in part {part.part} (columns: {', '.join(file.schema_arrow.names)}); "
+                    f"{part.table}: no column {', '.join(missing)} in part {part.part} (columns: "
+                    f"{', '.join(file.schema_arrow.names)}); "
                     f"build it again: dbt build --full-refresh --select {part.table}"
                 )
             table = file.read(columns=list(columns) if columns is not None else None)
@@ -158,10 +173,15 @@ class Lake:
         try:
             content = path.read_bytes()
         except FileNotFoundError:
-            raise PartCorrupt(f"{part.table}, part {part.part}: {path} is gone, but the catalog names it; {remedy}") from None
+            raise PartCorrupt(
+                f"{part.table}, part {part.part}: {path} is gone, but the catalog names it; {remedy}"
+            ) from None
         found = hashlib.sha256(content).hexdigest()
         if found != part.sha256:
-            raise PartCorrupt(f"{part.table}, part {part.part}: {path} has sha256 {found[:12]}…, the catalog says {part.sha256[:12]}…; {remedy}")
+            raise PartCorrupt(
+                f"{part.table}, part {part.part}: {path} has sha256 {found[:12]}…, the catalog says "
+                f"{part.sha256[:12]}…; {remedy}"
+            )
         return content
 
     def predictions_folder(self, model: str) -> Path:
@@ -170,7 +190,11 @@ class Lake:
     def prediction_rows_by_date(self, model: str) -> dict[date, int]:
         """The decision dates that have a predictions file and its rows, from the files' footers alone."""
         folder = self.predictions_folder(model)
-        files = sorted(path for path in folder.glob("*.parquet") if _DATE_FILE.fullmatch(path.name)) if folder.exists() else []
+        files = (
+            sorted(path for path in folder.glob("*.parquet") if _DATE_FILE.fullmatch(path.name))
+            if folder.exists()
+            else []
+        )
         return {date.fromisoformat(path.stem): pq.read_metadata(path).num_rows for path in files}
 
     def prediction_dates(self, model: str) -> tuple[date, ...]:
@@ -179,14 +203,23 @@ class Lake:
         names = sorted(name for name in os.listdir(folder) if _DATE_FILE.fullmatch(name)) if folder.exists() else []
         return tuple(date.fromisoformat(name.removesuffix(".parquet")) for name in names)
 
-    def read_predictions(self, model: str, dates: Iterable[date] | None = None, columns: Sequence[str] | None = None) -> pa.Table:
+    def read_predictions(
+        self, model: str, dates: Iterable[date] | None = None, columns: Sequence[str] | None = None
+    ) -> pa.Table:
         """The model's predictions, of all decision dates or of those given, ordered by date and key."""
         present = self.prediction_dates(model)
         chosen = present if dates is None else sorted(set(dates) & set(present))
         folder = self.predictions_folder(model)
-        pieces = [pq.read_table(folder / f"{day}.parquet", columns=list(columns) if columns else None, partitioning=None) for day in chosen]
+        pieces = [
+            pq.read_table(folder / f"{day}.parquet", columns=list(columns) if columns else None, partitioning=None)
+            for day in chosen
+        ]
         names = columns or PREDICTION_SCHEMA.names
-        return pa.concat_tables(pieces) if pieces else pa.schema([PREDICTION_SCHEMA.field(name) for name in names]).empty_table()
+        return (
+            pa.concat_tables(pieces)
+            if pieces
+            else pa.schema([PREDICTION_SCHEMA.field(name) for name in names]).empty_table()
+        )
 
     def write_predictions(self, model: str, day: date, rows: pa.Table) -> Path:
         """Replaces one decision date's predictions, whole or not at all."""
@@ -199,7 +232,11 @@ class Lake:
         """Every judged version's figures, ordered by version."""
         folder = self.root / "evaluations" / model
         files = sorted(folder.glob("*.parquet"), key=lambda path: int(path.stem)) if folder.exists() else []
-        return pa.concat_tables([pq.read_table(path, partitioning=None) for path in files]) if files else EVALUATION_SCHEMA.empty_table()
+        return (
+            pa.concat_tables([pq.read_table(path, partitioning=None) for path in files])
+            if files
+            else EVALUATION_SCHEMA.empty_table()
+        )
 
     def write_evaluation(self, model: str, version: int, rows: pa.Table) -> Path:
         """Replaces one version's figures, whole or not at all; the very same bytes are not written again."""

@@ -1,11 +1,14 @@
 """What is measured: each metric's formula, in a form that a bootstrap by day can weigh.
 
-What belongs here: formulas. What does not: intervals (`bootstrap.py`), what is measured on which rows (`evaluation.py`).
+What belongs here: formulas. What does not: intervals (`bootstrap.py`), what is measured on which rows
+(`evaluation.py`).
 
-A metric is boiled down, once, to small sums per day. Its value under any weighting of the days (a bootstrap replicate draws some days twice and
-others not at all) follows from those sums by a matrix product, so a thousand replicates cost little more than one.
+A metric is boiled down, once, to small sums per day. Its value under any weighting of the days (a bootstrap replicate
+draws some days twice and others not at all) follows from those sums by a matrix product, so a thousand replicates cost
+little more than one.
 
-Labels and predictions are 1-D float64 of one length; labels of a binary task are 0 or 1 and predictions are probabilities of 1.
+Labels and predictions are 1-D float64 of one length; labels of a binary task are 0 or 1 and predictions are
+probabilities of 1.
 """
 
 from __future__ import annotations
@@ -77,7 +80,8 @@ def _pinball(label: Floats, prediction: Floats) -> Floats:
 def _roc_auc(label: Floats, prediction: Floats, day: Codes, days: int) -> tuple[float, Replicates]:
     """The share of (positive, negative) pairs that are ranked right, ties counting half (Mann-Whitney).
 
-    Pairs are counted per pair of days, so a replicate is a quadratic form in the weights of the days: exact, ties included.
+    Pairs are counted per pair of days, so a replicate is a quadratic form in the weights of the days: exact, ties
+    included.
     """
     positive = label == 1
     positives = np.bincount(day[positive], minlength=days).astype(float)
@@ -91,7 +95,9 @@ def _roc_auc(label: Floats, prediction: Floats, day: Codes, days: int) -> tuple[
         ranked_right[:, other] = np.bincount(positive_days, below, days) / 2
 
     def replicates(weights: Floats) -> Floats:
-        return _ratio(np.einsum("bd,bd->b", weights @ ranked_right, weights), (weights @ positives) * (weights @ negatives))
+        return _ratio(
+            np.einsum("bd,bd->b", weights @ ranked_right, weights), (weights @ positives) * (weights @ negatives)
+        )
 
     return float(replicates(np.ones((1, days)))[0]), replicates
 
@@ -99,13 +105,20 @@ def _roc_auc(label: Floats, prediction: Floats, day: Codes, days: int) -> tuple[
 def _pr_auc(label: Floats, prediction: Floats, day: Codes, days: int) -> tuple[float, Replicates]:
     """Average precision: the sum over thresholds of (recall gained) x precision, as scikit-learn defines it.
 
-    The value is exact. Replicates read the curve at up to 1,024 thresholds and are shifted by what that misses at equal weights.
+    The value is exact. Replicates read the curve at up to 1,024 thresholds and are shifted by what that misses at equal
+    weights.
     """
     order = np.argsort(-prediction, kind="stable")
     hits, scores = label[order] == 1, prediction[order]
-    last_of_tie = np.append(np.flatnonzero(np.diff(scores)), len(scores) - 1) if len(scores) else np.zeros(0, dtype=np.int64)
+    last_of_tie = (
+        np.append(np.flatnonzero(np.diff(scores)), len(scores) - 1) if len(scores) else np.zeros(0, dtype=np.int64)
+    )
     found = np.cumsum(hits)[last_of_tie].astype(float)
-    exact = float(_ratio(np.sum(np.diff(found, prepend=0.0) * found / (last_of_tie + 1), keepdims=True), found[-1:])[0]) if len(scores) else np.nan
+    exact = (
+        float(_ratio(np.sum(np.diff(found, prepend=0.0) * found / (last_of_tie + 1), keepdims=True), found[-1:])[0])
+        if len(scores)
+        else np.nan
+    )
     step = max(1, -(-len(last_of_tie) // _CURVE_BINS))
     edges = np.append(last_of_tie[step - 1 :: step], last_of_tie[-1:])
     rank = np.searchsorted(edges, np.arange(len(scores)), "left")
@@ -125,11 +138,17 @@ def _pr_auc(label: Floats, prediction: Floats, day: Codes, days: int) -> tuple[f
 
 
 def _calibration_error(label: Floats, prediction: Floats, day: Codes, days: int) -> tuple[float, Replicates]:
-    """Expected calibration error: |mean prediction - observed rate| over ten bins of equal counts, weighted by their rows.
+    """Expected calibration error: |mean prediction - observed rate| over ten bins of equal counts, weighted by their
+    rows.
 
-    Bins of equal counts (Nguyen and O'Connor 2015), because equal widths leave nearly empty bins that are all noise. Equal predictions share a bin.
+    Bins of equal counts (Nguyen and O'Connor 2015), because equal widths leave nearly empty bins that are all noise.
+    Equal predictions share a bin.
     """
-    edges = np.unique(np.quantile(prediction, np.linspace(0, 1, CALIBRATION_BINS + 1)[1:-1])) if len(prediction) else np.zeros(0)
+    edges = (
+        np.unique(np.quantile(prediction, np.linspace(0, 1, CALIBRATION_BINS + 1)[1:-1]))
+        if len(prediction)
+        else np.zeros(0)
+    )
     bins = len(edges) + 1
     cell = day * bins + np.searchsorted(edges, prediction, "left")
     gaps = np.bincount(cell, prediction - label, days * bins).reshape(days, bins)

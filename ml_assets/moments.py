@@ -1,6 +1,7 @@
 """Moments and spans of time, in one convention: UTC, microseconds.
 
-What belongs here: conversions between `datetime`, numpy and text. What does not: any clock; what time it is, is always an argument.
+What belongs here: conversions between `datetime`, numpy and text. What does not: any clock; what time it is, is always
+an argument.
 """
 
 from __future__ import annotations
@@ -13,7 +14,12 @@ import numpy.typing as npt
 
 Moments = npt.NDArray[np.datetime64]
 
-_UNITS = {"minute": timedelta(minutes=1), "hour": timedelta(hours=1), "day": timedelta(days=1), "week": timedelta(weeks=1)}
+_UNITS = {
+    "minute": timedelta(minutes=1),
+    "hour": timedelta(hours=1),
+    "day": timedelta(days=1),
+    "week": timedelta(weeks=1),
+}
 _DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(minute|hour|day|week)s?\s*")
 
 

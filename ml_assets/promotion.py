@@ -1,11 +1,13 @@
 """May this candidate become champion? A pure function from evidence to a verdict with reasons.
 
-What belongs here: the gates. What does not: gathering evidence (`evaluation.py`, `lifecycle.py`), acting on a verdict (`registry.py`).
+What belongs here: the gates. What does not: gathering evidence (`evaluation.py`, `lifecycle.py`), acting on a verdict
+(`registry.py`).
 
-The default is non-inferiority: a fresher model wins unless it is *shown* to be worse, because a gate that asks for proof of superiority starves the
-model (docs/decisions). "Shown" means that the whole central interval of the paired difference, at the declared confidence, lies on the bad side.
-The same holds for a slice beyond its tolerance and for calibration beyond its limit: on a short window the figure itself is mostly noise, so the
-interval's lower end is what must not exceed the limit.
+The default is non-inferiority: a fresher model wins unless it is *shown* to be worse, because a gate that asks for
+proof of superiority starves the model (docs/decisions). "Shown" means that the whole central interval of the paired
+difference, at the declared confidence, lies on the bad side. The same holds for a slice beyond its tolerance and for
+calibration beyond its limit: on a short window the figure itself is mostly noise, so the interval's lower end is what
+must not exceed the limit.
 """
 
 from __future__ import annotations
@@ -26,8 +28,9 @@ CHAMPION = "champion"
 class Evidence:
     """All that a decision about promotion may rest on.
 
-    `scores` of the candidate are its judged twin's on the whole window; comparisons are paired. `refit_loss` and `twin_loss` are the declared metric of
-    the final model and of the twin on the window, as losses (lower is better). `latency_milliseconds` is None unless a limit is declared.
+    `scores` of the candidate are its judged twin's on the whole window; comparisons are paired. `refit_loss` and
+    `twin_loss` are the declared metric of the final model and of the twin on the window, as losses (lower is better).
+    `latency_milliseconds` is None unless a limit is declared.
     """
 
     model: str
@@ -76,7 +79,9 @@ class Decision:
 def decide_promotion(evidence: Evidence, gates: Gates) -> Decision:
     """`promoted` if every gate holds, `kept` if the version is the champion already, else `rejected`."""
     if evidence.champion_version == evidence.version:
-        return Decision("kept", (Reason("is_champion", True, None, None, f"Version {evidence.version} is the champion already."),))
+        return Decision(
+            "kept", (Reason("is_champion", True, None, None, f"Version {evidence.version} is the champion already."),)
+        )
     reasons = [reason for gate in _GATES for reason in gate(evidence, gates)]
     return Decision("promoted" if all(reason.passed for reason in reasons) else "rejected", tuple(reasons))
 
@@ -89,7 +94,13 @@ def _enough_rows(evidence: Evidence, gates: Gates) -> Iterable[Reason]:
 
 def _not_rolled_back(evidence: Evidence, gates: Gates) -> Iterable[Reason]:
     if evidence.rolled_back:
-        yield Reason("not_rolled_back", False, None, None, f"Version {evidence.version} was champion and was taken back; it does not return by itself.")
+        yield Reason(
+            "not_rolled_back",
+            False,
+            None,
+            None,
+            f"Version {evidence.version} was champion and was taken back; it does not return by itself.",
+        )
 
 
 def _beats_baselines(evidence: Evidence, gates: Gates) -> Iterable[Reason]:
@@ -127,7 +138,9 @@ def _against_champion(evidence: Evidence, gates: Gates) -> Iterable[Reason]:
     else:
         worse = difference.worse_by > 0 if difference.low is None else difference.low > 0
         text = f"{'S' if worse else 'Not s'}ignificantly worse than champion {evidence.champion_version}: {evidence.metric} {_by(difference)}."
-        yield Reason("against_champion", not worse, difference.worse_by if difference.low is None else difference.low, 0.0, text)
+        yield Reason(
+            "against_champion", not worse, difference.worse_by if difference.low is None else difference.low, 0.0, text
+        )
 
 
 def _slices(evidence: Evidence, gates: Gates) -> Iterable[Reason]:
@@ -136,7 +149,10 @@ def _slices(evidence: Evidence, gates: Gates) -> Iterable[Reason]:
     compared = [
         one
         for one in evidence.comparisons
-        if one.against == CHAMPION and one.slice_name != OVERALL and one.rows >= gates.min_slice_rows and one.low is not None
+        if one.against == CHAMPION
+        and one.slice_name != OVERALL
+        and one.rows >= gates.min_slice_rows
+        and one.low is not None
     ]
     worst = sorted(compared, key=lambda one: one.low or 0.0, reverse=True)
     failing = [one for one in worst if (one.low or 0.0) > gates.max_slice_regression]
@@ -145,7 +161,13 @@ def _slices(evidence: Evidence, gates: Gates) -> Iterable[Reason]:
         yield Reason("slices", False, one.low, gates.max_slice_regression, text)
     if not failing:
         figure = worst[0].low if worst else None
-        yield Reason("slices", True, figure, gates.max_slice_regression, f"On none of {len(compared)} slices is it worse than the champion beyond the tolerance.")
+        yield Reason(
+            "slices",
+            True,
+            figure,
+            gates.max_slice_regression,
+            f"On none of {len(compared)} slices is it worse than the champion beyond the tolerance.",
+        )
 
 
 def _calibrated(evidence: Evidence, gates: Gates) -> Iterable[Reason]:
@@ -164,14 +186,24 @@ def _refit_consistent(evidence: Evidence, gates: Gates) -> Iterable[Reason]:
     limit = evidence.twin_loss + gates.max_refit_regression * abs(evidence.twin_loss)
     passed = evidence.refit_loss <= limit
     text = f"The model that would serve has {evidence.metric} {abs(evidence.refit_loss):.4f} on the window, the one that was judged {abs(evidence.twin_loss):.4f}"
-    yield Reason("refit_consistent", passed, evidence.refit_loss, limit, text + ("." if passed else "; they should agree, so something went wrong in the last fit."))
+    yield Reason(
+        "refit_consistent",
+        passed,
+        evidence.refit_loss,
+        limit,
+        text + ("." if passed else "; they should agree, so something went wrong in the last fit."),
+    )
 
 
 def _schema(evidence: Evidence, gates: Gates) -> Iterable[Reason]:
     declared, fitted = set(evidence.declared_schema), set(evidence.fitted_schema)
     passed = evidence.declared_schema == evidence.fitted_schema
     changed = sorted({name for name, _ in declared ^ fitted})
-    text = f"It takes the {len(declared)} declared features." if passed else f"It takes other features than are declared: {', '.join(changed) or 'the order differs'}."
+    text = (
+        f"It takes the {len(declared)} declared features."
+        if passed
+        else f"It takes other features than are declared: {', '.join(changed) or 'the order differs'}."
+    )
     yield Reason("schema", passed, float(len(changed)), 0.0, text)
 
 
@@ -180,7 +212,11 @@ def _latency(evidence: Evidence, gates: Gates) -> Iterable[Reason]:
         return
     figure = evidence.latency_milliseconds
     passed = figure is not None and figure <= gates.max_latency_milliseconds
-    text = "Its speed was not measured." if figure is None else f"One prediction takes {figure:.2f} ms; {gates.max_latency_milliseconds:g} ms are allowed."
+    text = (
+        "Its speed was not measured."
+        if figure is None
+        else f"One prediction takes {figure:.2f} ms; {gates.max_latency_milliseconds:g} ms are allowed."
+    )
     yield Reason("latency", passed, figure, gates.max_latency_milliseconds, text)
 
 
@@ -203,7 +239,11 @@ def _difference(evidence: Evidence, slice_name: str) -> Comparison | None:
 
 def _by(difference: Comparison) -> str:
     direction = "worse" if difference.worse_by > 0 else "better"
-    interval = "" if difference.low is None or difference.high is None else f" (between {-difference.high:+.4f} and {-difference.low:+.4f})"
+    interval = (
+        ""
+        if difference.low is None or difference.high is None
+        else f" (between {-difference.high:+.4f} and {-difference.low:+.4f})"
+    )
     return f"{abs(difference.worse_by):.4f} {direction}{interval}"
 
 

@@ -1,10 +1,12 @@
 """The versions of each model: MLflow on SQLite, behind the few verbs that the lifecycle needs.
 
-What belongs here: what is remembered of a version and which one is champion. What does not: model files (`artifacts.py`), verdicts (`promotion.py`).
+What belongs here: what is remembered of a version and which one is champion. What does not: model files
+(`artifacts.py`), verdicts (`promotion.py`).
 
-MLflow holds parameters, metrics and tags; its UI shows them. All that the lifecycle itself reads is in the version's tags. Writers are kept apart by a file lock,
-and every verb may be repeated: logging a candidate that is there returns its version. The champion is the alias `champion`; the line of champions
-before it is a tag of the registered model, written before the alias moves, so a crash between the two leaves a line that is read correctly.
+MLflow holds parameters, metrics and tags; its UI shows them. All that the lifecycle itself reads is in the version's
+tags. Writers are kept apart by a file lock, and every verb may be repeated: logging a candidate that is there returns
+its version. The champion is the alias `champion`; the line of champions before it is a tag of the registered model,
+written before the alias moves, so a crash between the two leaves a line that is read correctly.
 """
 
 from __future__ import annotations
@@ -66,7 +68,6 @@ class Version:
     run_id: str
     metrics: Mapping[str, float]
 
-
     @property
     def columns(self) -> tuple[str, ...]:
         """The columns of the training set that its models take: its features, and what its baselines group by."""
@@ -83,11 +84,13 @@ class Registry:
         self.artifacts = ArtifactStore(root / "models", trusted)
 
     def log_candidate(self, candidate: Candidate) -> Version:
-        """Saves the candidate's files and remembers it as a new version; a candidate of the same fingerprint is the version that there is."""
+        """Saves the candidate's files and remembers it as a new version; a candidate of the same fingerprint is the
+        version that there is.
+        """
         declaration = candidate.declaration
         with self._locked():
             present = self.find(declaration.name, candidate.candidate_fingerprint)
-            if present is not None and self._has_files(present):
+            if present is not None and self.has_files(present):
                 return present
             files = {
                 "sha256": self.artifacts.save(candidate.final.model),
@@ -114,9 +117,17 @@ class Registry:
                 "schema": json.dumps(declaration.schema),
                 "declaration": json.dumps(declaration.as_dict(), sort_keys=True),
             }
-            run_id = self._log_run(declaration.name, tags, {"estimator": declaration.estimator, "task": declaration.task, **declaration.params})
+            run_id = self._log_run(
+                declaration.name,
+                tags,
+                {"estimator": declaration.estimator, "task": declaration.task, **declaration.params},
+            )
             version = self._client.create_model_version(
-                declaration.name, source=self.artifacts.path(files["sha256"]).absolute().as_uri(), run_id=run_id, tags=tags, await_creation_for=0
+                declaration.name,
+                source=self.artifacts.path(files["sha256"]).absolute().as_uri(),
+                run_id=run_id,
+                tags=tags,
+                await_creation_for=0,
             )
             return self.get(declaration.name, int(version.version))
 
@@ -128,7 +139,9 @@ class Registry:
             return
         stamp = int(version.as_of.timestamp() * 1000)
         with self._locked():
-            self._client.log_batch(version.run_id, metrics=[Metric(name, value, stamp, 0) for name, value in metrics.items()])
+            self._client.log_batch(
+                version.run_id, metrics=[Metric(name, value, stamp, 0) for name, value in metrics.items()]
+            )
 
     def get(self, model: str, version: int) -> Version:
         """One version.
@@ -141,11 +154,15 @@ class Registry:
         try:
             return self._version(self._client.get_model_version(model, str(version)))
         except MlflowException:
-            raise VersionMissing(f"{model}: no version {version} in {self.root / 'mlflow.db'}; perennial status shows which there are") from None
+            raise VersionMissing(
+                f"{model}: no version {version} in {self.root / 'mlflow.db'}; perennial status shows which there are"
+            ) from None
 
     def find(self, model: str, candidate_fingerprint: str) -> Version | None:
         """The version of a candidate's fingerprint, if it was logged."""
-        found = self._client.search_model_versions(f"name = '{model}' and tags.candidate_fingerprint = '{candidate_fingerprint}'", max_results=1)
+        found = self._client.search_model_versions(
+            f"name = '{model}' and tags.candidate_fingerprint = '{candidate_fingerprint}'", max_results=1
+        )
         return self._version(found[0]) if found else None
 
     def versions(self, model: str) -> tuple[Version, ...]:
@@ -187,7 +204,10 @@ class Registry:
             line = self._line(model)
             if line[-1:] == [champion]:
                 if len(line) < 2:
-                    raise NoChampion(f"{model}: version {champion} is the first champion, there is none before it; train and promote another version instead")
+                    raise NoChampion(
+                        f"{model}: version {champion} is the first champion, there is none before it; train and "
+                        "promote another version instead"
+                    )
                 self._client.set_model_version_tag(model, str(champion), _ROLLED_BACK, "true")
                 self._client.set_registered_model_alias(model, ALIAS, str(line[-2]))
                 self._client.set_registered_model_tag(model, _LINE, json.dumps(line[:-1]))
@@ -205,7 +225,10 @@ class Registry:
         """
         sha256 = {"final": version.sha256, "twin": version.twin_sha256, "fallback": version.fallback_sha256}[which]
         if not sha256:
-            raise VersionMissing(f"{version.model}: version {version.version} has no {which} model; declare service.fallback: baseline and train again")
+            raise VersionMissing(
+                f"{version.model}: version {version.version} has no {which} model; declare service.fallback: baseline "
+                "and train again"
+            )
         return self.artifacts.load(sha256)
 
     def _champion_number(self, model: str) -> int | None:
@@ -213,7 +236,9 @@ class Registry:
         return int(aliases[ALIAS]) if ALIAS in aliases else None
 
     def _line(self, model: str) -> list[int]:
-        """The champions up to the present one, oldest first; the alias is what counts if a crash came between it and the line."""
+        """The champions up to the present one, oldest first; the alias is what counts if a crash came between it and
+        the line.
+        """
         registered = self._registered(model)
         line = [int(number) for number in json.loads(registered.get("tags", {}).get(_LINE, "[]"))]
         alias = registered.get("aliases", {}).get(ALIAS)
@@ -233,7 +258,8 @@ class Registry:
             return {}
         return {"tags": dict(registered.tags), "aliases": dict(registered.aliases)}
 
-    def _has_files(self, version: Version) -> bool:
+    def has_files(self, version: Version) -> bool:
+        """Whether all of the version's model files are there; their hashes are checked when they are loaded."""
         wanted = [version.sha256, version.twin_sha256, *([version.fallback_sha256] if version.fallback_sha256 else [])]
         return all(self.artifacts.path(sha256).exists() for sha256 in wanted)
 
@@ -246,7 +272,11 @@ class Registry:
         except MlflowException:
             self._client.create_registered_model(model)
         experiment = self._client.get_experiment_by_name(model)
-        experiment_id = experiment.experiment_id if experiment else self._client.create_experiment(model, (self.root / "models").absolute().as_uri())
+        experiment_id = (
+            experiment.experiment_id
+            if experiment
+            else self._client.create_experiment(model, (self.root / "models").absolute().as_uri())
+        )
         stamp = int(moment_of(tags["as_of"]).timestamp() * 1000)
         run = self._client.create_run(experiment_id, start_time=stamp, run_name=f"{model} {tags['as_of']}")
         run_tags = [RunTag(name, value) for name, value in tags.items() if len(value) < 8000]
@@ -295,11 +325,14 @@ class Registry:
 
     @cached_property
     def _client(self) -> MlflowClient:
-        """MLflow's client; its import takes two seconds and is put off until a verb needs it. The database is made once, under the lock."""
+        """MLflow's client; its import takes two seconds and is put off until a verb needs it. The database is made
+        once, under the lock.
+        """
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read by MLflow when it is imported
-        logging.getLogger("mlflow").setLevel(logging.ERROR)
-        logging.getLogger("alembic").setLevel(logging.ERROR)
         from mlflow import MlflowClient
+
+        for name in ("mlflow", "alembic"):  # they tell of every migration of a new database
+            logging.getLogger(name).setLevel(logging.ERROR)
 
         uri = f"sqlite:///{(self.root / 'mlflow.db').absolute()}"
         with self._locked():

@@ -2,28 +2,30 @@
 
 What belongs here: which rows are due, which model answers, and the files. What does not: training, verdicts.
 
-Due is a decision that has no prediction and whose label the champion cannot have learned from: unknown, or known only after the champion's last
-training. A month that was scored to its end is not read again until its bytes change or an older champion returns: `scored.json` beside the
-predictions remembers that. It is derived; if it is lost, all months are read once more and nothing is predicted twice.
+Due is a decision that has no prediction and whose label the champion cannot have learned from: unknown, or known only
+after the champion's last training. A month that was scored to its end is not read again until its bytes change or an
+older champion returns: `scored.json` beside the predictions remembers that. It is derived; if it is lost, all months
+are read once more and nothing is predicted twice.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 from filelock import FileLock
 from sklearn.pipeline import Pipeline
 
-from ml_assets.declaration import ModelDeclaration
 from ml_assets.decision_rows import decision_keys, moments
+from ml_assets.declaration import ModelDeclaration
 from ml_assets.errors import ArtifactError, ScoringError, VersionMissing
 from ml_assets.estimators import predict
 from ml_assets.lake import PREDICTION_SCHEMA, Lake, Part, write_whole
@@ -31,6 +33,7 @@ from ml_assets.moments import Moments, as_datetime64, from_datetime64, in_utc, m
 from ml_assets.registry import Registry, Version
 
 Status = Literal["champion", "fallback", "no_champion", "nothing_due"]
+Positions = npt.NDArray[np.int64]
 LOCK_SECONDS = 600
 
 
@@ -63,15 +66,34 @@ class Scorer:
 
 @dataclass(frozen=True)
 class _Progress:
-    """Which bytes of which parts are scored to the end, by champions trained through when; how many dates had files then."""
+    """Which bytes of which parts were scored to their end, for a champion trained through when, as of when."""
 
     parts: Mapping[str, str]
-    trained_through: datetime | None
+    trained_through: datetime
     as_of: datetime | None
-    dates: tuple[date, ...]
 
 
-def score_due(lake: Lake, registry: Registry, declaration: ModelDeclaration, *, as_of: datetime | None = None) -> ScoringReport:
+@dataclass(frozen=True, eq=False)
+class _PartRows:
+    """The keys and times of one part's rows."""
+
+    part: Part
+    keys: pa.Array
+    decision_at: Moments
+    label_known_at: Moments
+
+    @property
+    def watermark(self) -> np.datetime64:
+        latest = [
+            values[~np.isnat(values)].max(initial=np.datetime64(0, "us"))
+            for values in (self.decision_at, self.label_known_at)
+        ]
+        return max(latest)
+
+
+def score_due(
+    lake: Lake, registry: Registry, declaration: ModelDeclaration, *, as_of: datetime | None = None
+) -> ScoringReport:
     """Predicts what is due and writes it to the lake; a second call with nothing new reads no rows and writes nothing.
 
     Args:
@@ -88,34 +110,156 @@ def score_due(lake: Lake, registry: Registry, declaration: ModelDeclaration, *, 
     folder = lake.predictions_folder(model)
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / ".lock", timeout=LOCK_SECONDS):
-        progress = _read_progress(folder, lake, champion)
-        pending = [part for part in lake.parts(declaration.training_set) if progress.parts.get(part.part) != part.sha256]
-        if not pending:
-            return ScoringReport(model, "nothing_due", 0, (), champion.version, None, as_of or progress.as_of, (), 0)
-        times = {part.part: _times(lake, declaration, part) for part in pending}
-        watermark = max([*(known for _, _, known in times.values()), *([as_datetime64(progress.as_of)] if progress.as_of else [])])
-        until = as_datetime64(as_of) if as_of else watermark
+        progress = _read_progress(lake, model, champion)
+        parts = lake.parts(declaration.training_set)
+        pending = [
+            _part_rows(lake, declaration, part) for part in parts if progress.parts.get(part.part) != part.sha256
+        ]
+        until = in_utc(as_of) if as_of else _watermark(pending, progress)
         scorer: Scorer | None = None
         files: dict[date, Path] = {}
         count = 0
-        finished = dict(progress.parts)
-        for part in pending:
-            decision_at, due, _ = times[part.part]
-            chosen = (decision_at <= until) & (due | (due.size == 0))
-            chosen = _due(lake, declaration, part, champion, until)
-            if len(chosen):
+        finished = {part.part: part.sha256 for part in parts if progress.parts.get(part.part) == part.sha256}
+        for rows in pending:
+            due = _due(lake, model, rows, champion, until)
+            if len(due):
                 scorer = scorer or choose_scorer(registry, declaration, champion)
-                written = _score_part(lake, declaration, part, chosen, scorer, until)
-                files.update(written)
-                count += len(chosen)
-            if (decision_at <= until).all():
-                finished[part.part] = part.sha256
-            else:
-                finished.pop(part.part, None)
-        _write_progress(folder, lake, model, _Progress(finished, champion.trained_through, from_datetime64(until), ()))
-    if scorer is None:
-        return ScoringReport(model, "nothing_due", 0, (), champion.version, None, from_datetime64(until), (), len(pending))
+                files.update(_score(lake, declaration, rows, due, scorer, until))
+                count += len(due)
+            if (rows.decision_at <= as_datetime64(until)).all():
+                finished[rows.part.part] = rows.part.sha256
+        if pending:
+            _write_progress(lake, model, _Progress(finished, champion.trained_through, until))
     dates = tuple(sorted(files))
     return ScoringReport(
-        model, scorer.status, count, dates, scorer.version, scorer.reason, from_datetime64(until), tuple(files[day] for day in dates), len(pending)
+        model=model,
+        status=scorer.status if scorer else "nothing_due",
+        rows=count,
+        dates=dates,
+        version=scorer.version if scorer else champion.version,
+        reason=scorer.reason if scorer else None,
+        as_of=until,
+        files=tuple(files[day] for day in dates),
+        parts_read=len(pending),
     )
+
+
+def choose_scorer(registry: Registry, declaration: ModelDeclaration, champion: Version) -> Scorer:
+    """The champion if its file is sound; else the champion before it, else the fallback baseline fitted beside either,
+    if `service.fallback` allows one.
+
+    Raises:
+        ScoringError: listing why each of them cannot answer.
+    """
+    reasons: list[str] = []
+    previous = registry.previous_champion(declaration.name)
+    choices: list[tuple[Version, Literal["final", "fallback"]]] = [(champion, "final")]
+    if declaration.service.fallback != "none":
+        choices += [(previous, "final")] if previous else []
+        choices += [(version, "fallback") for version in (champion, previous) if version and version.fallback_sha256]
+    for version, which in choices:
+        try:
+            pipeline = registry.load(version, which)
+        except (ArtifactError, VersionMissing) as error:
+            reasons.append(f"version {version.version} ({which}): {error}")
+            continue
+        sha256 = version.sha256 if which == "final" else version.fallback_sha256 or ""
+        status: Literal["champion", "fallback"] = "champion" if version is champion and which == "final" else "fallback"
+        return Scorer(pipeline, version.version, sha256, version.columns, status, "; ".join(reasons) or None)
+    raise ScoringError(
+        f"{declaration.name}: no model can answer; restore one of these files, or train and promote again. "
+        + "; ".join(reasons)
+    )
+
+
+def _part_rows(lake: Lake, declaration: ModelDeclaration, part: Part) -> _PartRows:
+    columns = [*declaration.entity, declaration.decision_at, declaration.label_known_at]
+    table = lake.read(declaration.training_set, list(dict.fromkeys(columns)), [part.part])
+    return _PartRows(
+        part,
+        decision_keys(table, declaration.entity),
+        moments(table[declaration.decision_at]),
+        moments(table[declaration.label_known_at]),
+    )
+
+
+def _watermark(pending: Sequence[_PartRows], progress: _Progress) -> datetime:
+    latest = [from_datetime64(rows.watermark) for rows in pending] + ([progress.as_of] if progress.as_of else [])
+    return max(latest)
+
+
+def _due(lake: Lake, model: str, rows: _PartRows, champion: Version, until: datetime) -> Positions:
+    """The positions of the rows that are due and have no prediction."""
+    unlearned = np.isnat(rows.label_known_at) | (rows.label_known_at > as_datetime64(champion.trained_through))
+    due = np.flatnonzero(unlearned & (rows.decision_at <= as_datetime64(until)))
+    dates = [day.item() for day in np.unique(rows.decision_at[due].astype("datetime64[D]"))]
+    predicted = lake.read_predictions(model, dates, ["decision_key"])["decision_key"]
+    keys = rows.keys.take(pa.array(due))
+    if pc.count_distinct(keys).as_py() != len(keys):
+        raise ScoringError(
+            f"{rows.part.table}, part {rows.part.part}: the entity columns do not identify a decision, keys repeat; "
+            "give the training set one row per decision, or mark the missing column with config.meta.role: entity"
+        )
+    return due[~pc.is_in(keys, predicted.combine_chunks()).to_numpy(zero_copy_only=False)]
+
+
+def _score(
+    lake: Lake, declaration: ModelDeclaration, rows: _PartRows, due: Positions, scorer: Scorer, until: datetime
+) -> dict[date, Path]:
+    inputs = lake.read(declaration.training_set, scorer.columns, [rows.part.part])
+    predictions = predict(
+        scorer.pipeline, inputs if len(due) == inputs.num_rows else inputs.take(pa.array(due)), declaration.task
+    )
+    decision_at = rows.decision_at[due]
+    count = len(due)
+    table = pa.table(
+        {
+            "model": pa.repeat(declaration.name, count),
+            "decision_key": rows.keys.take(pa.array(due)),
+            "decision_at": decision_at,
+            "model_version": pa.repeat(pa.scalar(scorer.version, pa.int32()), count),
+            "model_sha256": pa.repeat(scorer.sha256, count),
+            "prediction": predictions,
+            "prediction_status": pa.repeat(scorer.status, count),
+            "status_reason": pa.repeat(pa.scalar(scorer.reason, pa.string()), count),
+            "scored_as_of": pa.repeat(pa.scalar(in_utc(until).replace(tzinfo=None), pa.timestamp("us")), count),
+        },
+        schema=PREDICTION_SCHEMA,
+    )
+    days = decision_at.astype("datetime64[D]")
+    files = {}
+    for day in np.unique(days):
+        chosen = table.filter(pa.array(days == day))
+        present = lake.read_predictions(declaration.name, [day.item()])
+        files[day.item()] = lake.write_predictions(declaration.name, day.item(), pa.concat_tables([present, chosen]))
+    return files
+
+
+def _read_progress(lake: Lake, model: str, champion: Version) -> _Progress:
+    """What was scored before, as far as it still counts: not if a predictions file is gone, nor for an older champion,
+    which may be asked about more.
+    """
+    nothing = _Progress({}, champion.trained_through, None)
+    try:
+        found = json.loads(_progress_path(lake, model).read_text())
+        progress = _Progress(found["parts"], moment_of(found["trained_through"]), moment_of(found["as_of"]))
+        dates = {date.fromisoformat(day) for day in found["dates"]}
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return nothing
+    if champion.trained_through < progress.trained_through or not dates <= set(lake.prediction_dates(model)):
+        return nothing
+    return progress
+
+
+def _write_progress(lake: Lake, model: str, progress: _Progress) -> None:
+    found = {
+        "parts": progress.parts,
+        "trained_through": text_of(progress.trained_through),
+        "as_of": text_of(progress.as_of) if progress.as_of else None,
+        "dates": [str(day) for day in lake.prediction_dates(model)],
+    }
+    write_whole(_progress_path(lake, model), json.dumps(found, indent=1, sort_keys=True).encode())
+
+
+def _progress_path(lake: Lake, model: str) -> Path:
+    return lake.predictions_folder(model) / "scored.json"

@@ -2,9 +2,9 @@
 
 What belongs here: cuts in time. What does not: fitting and measuring.
 
-A label trains only once it is known: the cut is on `label_known_at`, never on the time of the event. A row judges only if its decision was made
-after the cut, so nothing that it was decided with can have been learned from its own outcome. Rows decided before the cut whose label became known
-after it are in neither part.
+A label trains only once it is known: the cut is on `label_known_at`, never on the time of the event. A row judges only
+if its decision was made after the cut, so nothing that it was decided with can have been learned from its own outcome.
+Rows decided before the cut whose label became known after it are in neither part.
 """
 
 from __future__ import annotations

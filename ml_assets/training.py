@@ -1,12 +1,14 @@
 """From rows to a candidate: what is fitted on what, and what makes two candidates the same.
 
-What belongs here: fits and identities. What does not: figures (`evaluation.py`), files (`artifacts.py`), verdicts (`promotion.py`).
+What belongs here: fits and identities. What does not: figures (`evaluation.py`), files (`artifacts.py`), verdicts
+(`promotion.py`).
 
-A candidate is two fits of one recipe. The *final* model learns from every label known by `as_of`: it is the one that would serve. The *judged twin*
-learns only from labels known before the evaluation window: it is the one that can be measured honestly there. A champion was refitted in its time
-as well, so its final model may have seen part of a newer window; comparisons therefore use `honest_side`, the most complete model of a version
-that has not seen the window: its final model if that was trained through the window's start or earlier, else its twin. As the twin is never served,
-a gate asks that the final model agrees with it.
+A candidate is two fits of one recipe. The *final* model learns from every label known by `as_of`: it is the one that
+would serve. The *judged twin* learns only from labels known before the evaluation window: it is the one that can be
+measured honestly there. A champion was refitted in its time as well, so its final model may have seen part of a newer
+window; comparisons therefore use `honest_side`, the most complete model of a version that has not seen the window: its
+final model if that was trained through the window's start or earlier, else its twin. As the twin is never served, a
+gate asks that the final model agrees with it.
 """
 
 from __future__ import annotations
@@ -25,8 +27,8 @@ import numpy as np
 from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
-from ml_assets.declaration import SHIPPED_ESTIMATORS, ModelDeclaration
 from ml_assets.decision_rows import DecisionRows
+from ml_assets.declaration import SHIPPED_ESTIMATORS, ModelDeclaration
 from ml_assets.errors import TrainingError
 from ml_assets.estimators import build_baseline, build_estimator
 from ml_assets.moments import as_datetime64, in_utc, text_of
@@ -35,8 +37,17 @@ from ml_assets.splitting import holdout, known_by
 Progress = Callable[[str, int, int], None]
 Side = Literal["final", "twin"]
 
-# The sources that decide what a fit of given rows and declaration comes to; others may change without making a candidate another.
-FITTING_SOURCES = ("baselines.py", "decision_rows.py", "encoders.py", "estimators.py", "metrics.py", "splitting.py", "training.py")
+# The sources that decide what a fit of given rows and declaration comes to; others may change without making a
+# candidate another.
+FITTING_SOURCES = (
+    "baselines.py",
+    "decision_rows.py",
+    "encoders.py",
+    "estimators.py",
+    "metrics.py",
+    "splitting.py",
+    "training.py",
+)
 FEWEST_TRAINING_ROWS = 50
 
 
@@ -94,7 +105,8 @@ class Identity:
 def identify(rows: DecisionRows, declaration: ModelDeclaration, as_of: datetime, *, lock_hash: str) -> Identity:
     """The identity of the candidate that `train` would make, at the cost of a hash.
 
-    `as_of` itself is no part of it: a later moment at which no further label is known would only fit the same model again.
+    `as_of` itself is no part of it: a later moment at which no further label is known would only fit the same model
+    again.
     """
     return Identity(
         training_hash=known_by(rows, as_of).content_hash(),
@@ -158,7 +170,8 @@ def fit(rows: DecisionRows, declaration: ModelDeclaration, trained_through: date
     """The declared estimator, fitted on exactly these rows.
 
     Raises:
-        TrainingError: if there are too few rows, or only one class; or if a label among them was not known by `trained_through`.
+        TrainingError: if there are too few rows, or only one class; or if a label among them was not known by
+            `trained_through`.
     """
     return _fitted(build_estimator(declaration), rows, declaration, trained_through)
 
@@ -166,14 +179,17 @@ def fit(rows: DecisionRows, declaration: ModelDeclaration, trained_through: date
 def fit_baselines(rows: DecisionRows, declaration: ModelDeclaration, trained_through: datetime) -> dict[str, Fitted]:
     """Every declared baseline by name, fitted on exactly these rows."""
     return {
-        str(baseline.name): _fitted(build_baseline(baseline, declaration), rows, declaration, trained_through) for baseline in declaration.baselines
+        str(baseline.name): _fitted(build_baseline(baseline, declaration), rows, declaration, trained_through)
+        for baseline in declaration.baselines
     }
 
 
 def honest_side(version: Trained, window_start: datetime) -> tuple[Side, datetime]:
-    """Which of a version's two models to judge on a window, and through when that one was trained (see the module's text).
+    """Which of a version's two models to judge on a window, and through when that one was trained (see the module's
+    text).
 
-    The caller must judge only after the later of `window_start` and that moment: a twin may be younger than the window if the window grew.
+    The caller must judge only after the later of `window_start` and that moment: a twin may be younger than the window
+    if the window grew.
     """
     if version.trained_through <= in_utc(window_start):
         return "final", version.trained_through
@@ -186,7 +202,9 @@ def code_version(declaration: ModelDeclaration) -> str:
     folder = Path(__file__).parent
     for name in FITTING_SOURCES:
         digest.update(name.encode() + b"\0" + (folder / name).read_bytes() + b"\0")
-    for name in sorted({declaration.estimator, *(baseline.estimator for baseline in declaration.baselines)} - set(SHIPPED_ESTIMATORS)):
+    for name in sorted(
+        {declaration.estimator, *(baseline.estimator for baseline in declaration.baselines)} - set(SHIPPED_ESTIMATORS)
+    ):
         source = inspect.getsourcefile(importlib.import_module(name.partition(":")[0]))
         digest.update(name.encode() + b"\0" + (Path(source).read_bytes() if source else b"") + b"\0")
     return digest.hexdigest()
@@ -204,12 +222,22 @@ def _check(rows: DecisionRows, declaration: ModelDeclaration, trained_through: d
     where = f"{declaration.name}, labels known through {text_of(trained_through)}"
     if len(rows) < FEWEST_TRAINING_ROWS:
         raise TrainingError(
-            f"{where}: {len(rows)} rows of {declaration.training_set} have a known {declaration.label}, at least {FEWEST_TRAINING_ROWS} are needed; "
+            f"{where}: {len(rows)} rows of {declaration.training_set} have a known {declaration.label}, at least "
+            f"{FEWEST_TRAINING_ROWS} are needed; "
             "land more history, or shorten evaluation.window"
         )
-    if (rows.label_known_at > as_datetime64(trained_through)).any() or np.isnat(rows.label_known_at).any() or np.isnan(rows.label).any():
-        raise TrainingError(f"{where}: rows whose label was not known by then were given to a fit; pass them through splitting.known_by")
+    if (
+        (rows.label_known_at > as_datetime64(trained_through)).any()
+        or np.isnat(rows.label_known_at).any()
+        or np.isnan(rows.label).any()
+    ):
+        raise TrainingError(
+            f"{where}: rows whose label was not known by then were given to a fit; pass them through splitting.known_by"
+        )
     if declaration.task == "binary_classification":
         found = np.unique(rows.label)
         if not np.array_equal(found, [0.0, 1.0]):
-            raise TrainingError(f"{where}: {declaration.label} takes the values {found.tolist()[:5]}; a binary label needs both 0 and 1 and nothing else")
+            raise TrainingError(
+                f"{where}: {declaration.label} takes the values {found.tolist()[:5]}; a binary label needs both 0 and "
+                "1 and nothing else"
+            )

@@ -25,5 +25,7 @@
             "create table if not exists perennial_published ("
             "model varchar, part varchar, file varchar, sha256 varchar, bytes bigint, row_count bigint, fingerprint varchar, primary key (model, part))"
         ) %}
+        {% do run_query("create table if not exists perennial_checks (name varchar primary key, model varchar, status varchar, failures bigint)") %}
+        {% do adapter.commit() %}
     {% endif %}
 {% endmacro %}

@@ -113,8 +113,8 @@ pit_bounds as (
     asof join {{ lookup.name }}_features as features
         on asked.pit_key = features.pit_key and {{ point_in_time_edge('asked.pit_moment', edge) }} >= features.pit_known_at
 
-){{ ',' if not loop.last else '' }}
-{% endfor %}{{ ',' if not loop.last else '' }}
+){{ ',' if not (loop.last and lookup is sameas lookups[-1]) else '' }}
+{% endfor -%}
 {%- endfor %}
 select
     spine.* exclude (pit_row)
@@ -265,7 +265,8 @@ left join (
         {{- point_in_time_error(table, "has '" ~ option ~ "' with the malformed duration '" ~ duration ~ "'; write one like '90 minutes', '6 hours' or '28 days'") -}}
     {%- endif -%}
     {%- set length = parts[0] | int * seconds[unit] -%}
-    {{- return({'interval': (length // 3600) ~ ' hours' if length % 3600 == 0 else length ~ ' seconds', 'slug': parts[0] | int ~ unit[0], 'seconds': length}) -}}
+    {%- set unit_of = 'hour' if length % 3600 == 0 else 'minute' if length % 60 == 0 else 'second' -%}
+    {{- return({'interval': (length // seconds[unit_of]) ~ ' ' ~ unit_of ~ 's', 'slug': parts[0] | int ~ unit[0], 'seconds': length}) -}}
 {%- endmacro -%}
 
 {#- All columns of a relation but its keys and known_at; nothing while dbt only parses. -#}

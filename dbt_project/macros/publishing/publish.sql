@@ -97,8 +97,28 @@
 {%- endmacro %}
 
 
+{% macro record_checks(results) -%}
+    {#- The latest answer of every test, whoever ran it, for people and for `perennial status`. -#}
+    {% set rows = [] %}
+    {% for result in results if result.node.resource_type == 'test' %}
+        {% do rows.append("('" ~ result.node.name ~ "', '" ~ (result.node.attached_node or '').split('.')[-1] ~ "', '" ~ result.status ~ "', "
+            ~ (result.failures if result.failures is not none else 'null') ~ ")") %}
+    {% endfor %}
+    {% if rows %}
+        {% do run_query("insert or replace into perennial_checks values " ~ rows | join(', ')) %}
+    {% endif %}
+    {% set tests = [] %}
+    {% for node in graph.nodes.values() if node.resource_type == 'test' %}{% do tests.append(node.name) %}{% endfor %}
+    {% do run_query("delete from perennial_checks where name not in (select unnest(" ~ sql_list(tests) ~ "::varchar[]))") %}
+    {% do run_query(
+        "copy (select * from perennial_checks order by name) to '" ~ home() ~ "/lake/checks.jsonl' (format json, use_tmp_file true)"
+    ) %}
+{%- endmacro %}
+
+
 {% macro publish(results) %}
     {% if execute and flags.WHICH in ('build', 'test') %}
+        {% do record_checks(results) %}
         {% set count = namespace(parts=0, tables=0) %}
         {% for node in publishable(results) %}
             {% set written = publish_parts(node) %}

@@ -1,0 +1,99 @@
+"""Running a job of the definitions from Python, with progress that a person can follow.
+
+The run is an ordinary one: it stands in the instance's history, and the UI shows it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import dagster as dg
+
+from dagster_defs.settings import Settings
+from ml_assets.errors import PerennialError
+
+Report = Callable[[str], None]
+_POLL_SECONDS = 0.4
+
+
+@contextmanager
+def instance_of(settings: Settings) -> Iterator[dg.DagsterInstance]:
+    """The Dagster instance of one home; its configuration is put there once."""
+    prepare_dagster_home(settings)
+    with dg.DagsterInstance.get() as instance:
+        yield instance
+
+
+def prepare_dagster_home(settings: Settings) -> None:
+    configuration = settings.dagster_home / "dagster.yaml"
+    if not configuration.exists():
+        shutil.copyfile(Path(__file__).with_name("dagster.yaml"), configuration)
+    os.environ["DAGSTER_HOME"] = str(settings.dagster_home)
+
+
+def run_job(definitions: dg.Definitions, job: str, instance: dg.DagsterInstance, report: Report) -> str:
+    """Runs one job in this process; returns the id of its run.
+
+    Raises:
+        PerennialError: naming the first step or check that failed, and where to read on.
+    """
+    watcher = _Watcher(instance, report)
+    watcher.start()
+    try:
+        result = definitions.resolve_job_def(job).execute_in_process(
+            instance=instance,
+            raise_on_error=False,
+            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+        )
+    finally:
+        watcher.stop()
+    if not result.success:
+        failures = [event for event in result.all_events if event.is_step_failure]
+        detail = failures[0].step_failure_data.error_display_string.strip() if failures else "the run ended without saying why"
+        name = failures[0].step_key if failures else job
+        raise PerennialError(f"{job}: step {name} failed. What was published before stands.\n{detail[-2000:]}\nSee it with: make up (run {result.run_id})")
+    return result.run_id
+
+
+class _Watcher(threading.Thread):
+    """Reads the run's events as they are written, and reports assets as they are made."""
+
+    def __init__(self, instance: dg.DagsterInstance, report: Report) -> None:
+        super().__init__(daemon=True)
+        self._instance = instance
+        self._report = report
+        self._done = threading.Event()
+        self._known = {run.run_id for run in instance.get_runs(limit=1000)}
+        self._cursor: str | None = None
+        self._run_id: str | None = None
+
+    def stop(self) -> None:
+        self._done.set()
+        self.join(timeout=5)
+        self._read()
+
+    def run(self) -> None:
+        while not self._done.wait(_POLL_SECONDS):
+            self._read()
+
+    def _read(self) -> None:
+        if self._run_id is None:
+            new = [run.run_id for run in self._instance.get_runs(limit=5) if run.run_id not in self._known]
+            if not new:
+                return
+            self._run_id = new[0]
+        connection = self._instance.get_records_for_run(self._run_id, cursor=self._cursor)
+        self._cursor = connection.cursor
+        for record in connection.records:
+            event = record.event_log_entry.dagster_event
+            if event is None:
+                continue
+            if event.is_step_materialization and event.asset_key is not None:
+                self._report(event.asset_key.to_user_string())
+            elif event.is_step_failure:
+                self._report(f"FAILED {event.step_key}")

@@ -1,0 +1,405 @@
+"""The verbs of a model's life, for whoever drives it: Dagster, the command line, a notebook.
+
+What belongs here: thin composition; each verb may be repeated and then does nothing twice. What does not: how a thing
+is done; that is in the module that is called. `now` is a callable that tells the time and is asked only for what is
+written to the log, and for latency where a limit on it is declared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from ml_assets.backtesting import Backtest, backtest
+from ml_assets.decision_log import DecisionLog, LoggedDecision
+from ml_assets.decision_rows import DecisionRows, decision_rows, moments, needed_columns
+from ml_assets.declaration import ModelDeclaration
+from ml_assets.errors import ArtifactError, NoChampion, RegistryError, TrainingError
+from ml_assets.estimators import predict
+from ml_assets.evaluation import OVERALL, Score, compare, score_subjects
+from ml_assets.evidence import load_evidence, question_of, save_evidence
+from ml_assets.lake import EVALUATION_SCHEMA, Lake
+from ml_assets.metrics import METRICS, Floats, measure
+from ml_assets.moments import as_datetime64, from_datetime64, in_utc
+from ml_assets.promotion import CHAMPION, Decision, Evidence, decide_promotion
+from ml_assets.registry import Registry, Version
+from ml_assets.scoring import score_due
+from ml_assets.splitting import judged_between, known_by
+from ml_assets.training import Progress, code_version, fit_baselines, honest_side, identify, train
+
+__all__ = [
+    "CandidateResult",
+    "PromotionResult",
+    "RollbackResult",
+    "decide_and_promote",
+    "evaluate_candidate",
+    "make_candidate",
+    "rollback",
+    "run_backtest",
+    "score_due",
+    "watermark",
+]
+Clock = Callable[[], datetime]
+CANDIDATE = "candidate"
+LATENCY_CALLS = 30
+
+
+@dataclass(frozen=True)
+class CandidateResult:
+    """The version, and whether it was fitted just now."""
+
+    version: Version
+    is_new: bool
+
+
+@dataclass(frozen=True)
+class PromotionResult:
+    """The decision, its line in the log (None for `kept`), whether that line is new, and who is champion after it."""
+
+    decision: Decision
+    logged: LoggedDecision | None
+    is_new: bool
+    champion: Version | None
+
+
+@dataclass(frozen=True)
+class RollbackResult:
+    """Who is champion now, who was before, and the line in the log."""
+
+    champion: Version
+    previous: Version
+    logged: LoggedDecision
+
+
+def watermark(lake: Lake, declaration: ModelDeclaration) -> datetime:
+    """The latest moment that the training set speaks of: the latest decision or the latest label that became known.
+
+    Raises:
+        TrainingError: if it has no rows.
+    """
+    table = lake.read(declaration.training_set, [declaration.decision_at, declaration.label_known_at])
+    times = (
+        np.concatenate([moments(column) for column in table.columns])
+        if table.num_rows
+        else np.zeros(0, "datetime64[us]")
+    )
+    if not len(times[~np.isnat(times)]):
+        raise TrainingError(f"{declaration.training_set} has no rows yet; land data and run dbt build")
+    return from_datetime64(times[~np.isnat(times)].max())
+
+
+def make_candidate(
+    lake: Lake,
+    registry: Registry,
+    declaration: ModelDeclaration,
+    *,
+    lock_hash: str,
+    as_of: datetime | None = None,
+    progress: Progress | None = None,
+) -> CandidateResult:
+    """Trains on every label known by `as_of` (default: the watermark), or finds the version that this would be.
+
+    Raises:
+        LakeError, TrainingError, ArtifactError
+    """
+    moment = in_utc(as_of) if as_of else watermark(lake, declaration)
+    table_hash = lake.table_hash(declaration.training_set)
+    known = _made_before(registry, declaration, table_hash, moment, lock_hash)
+    if known is not None:
+        return CandidateResult(known, is_new=False)
+    rows = read_rows(lake, declaration)
+    identity = identify(rows, declaration, moment, lock_hash=lock_hash)
+    found = registry.find(declaration.name, identity.fingerprint)
+    if found is not None and registry.has_files(found):
+        return CandidateResult(found, is_new=False)
+    candidate = train(rows, declaration, moment, lock_hash=lock_hash, table_hash=table_hash, progress=progress)
+    return CandidateResult(registry.log_candidate(candidate), is_new=found is None)
+
+
+def evaluate_candidate(
+    lake: Lake, registry: Registry, declaration: ModelDeclaration, version: Version, *, now: Clock
+) -> Evidence:
+    """Judges a version against the baselines and the champion on its window, writes the figures to the lake, and
+    returns the evidence.
+
+    The same question (version, champion, declaration) is answered once and then remembered in `registry/evidence/`.
+
+    Raises:
+        LakeError, ArtifactError, TrainingError: if there is nothing to judge by, or the version's own file is broken.
+    """
+    version = registry.get(declaration.name, version.version)  # it may have been rolled back since
+    champion = registry.champion(declaration.name)
+    question = question_of(version, champion, declaration)
+    known = load_evidence(registry.root, version, question)
+    if known is None:
+        known = _judge(
+            lake,
+            registry,
+            declaration,
+            version,
+            champion if champion and champion.version != version.version else None,
+            now,
+        )
+        save_evidence(registry.root, version, question, known)
+        registry.log_metrics(version, _metrics(known))
+    lake.write_evaluation(declaration.name, version.version, _evaluation_table(known))
+    return (
+        replace(known, champion_version=champion.version) if champion and champion.version == version.version else known
+    )
+
+
+def decide_and_promote(
+    registry: Registry, log: DecisionLog, declaration: ModelDeclaration, evidence: Evidence, *, now: Clock
+) -> PromotionResult:
+    """Decides by the declared gates, logs the decision once, and moves the champion only if every gate holds.
+
+    Raises:
+        RegistryError: if the champion has changed since the evidence was gathered.
+    """
+    decision = decide_promotion(evidence, declaration.gates)
+    champion = registry.champion(declaration.name)
+    if decision.verdict == "kept":
+        return PromotionResult(decision, None, False, champion)
+    present = champion.version if champion else None
+    if present != evidence.champion_version:
+        raise RegistryError(
+            f"{declaration.name}: version {evidence.version} was judged against champion {evidence.champion_version}, "
+            f"but {present} is champion now; judge it again"
+        )
+    summary = _summary(evidence, declaration)
+    logged = _logged_before(log, evidence, summary)
+    is_new = logged is None
+    if logged is None:
+        logged = log.append(
+            decided_at=now(),
+            as_of=evidence.as_of,
+            model=declaration.name,
+            kind="promotion",
+            verdict=decision.verdict,
+            version=evidence.version,
+            previous_version=evidence.champion_version,
+            reasons=[asdict(reason) for reason in decision.reasons],
+            evidence=summary,
+        )
+    if decision.verdict == "promoted":  # after the line, so a crash between them is made good by the next call
+        champion = registry.promote(declaration.name, evidence.version)
+    return PromotionResult(decision, logged, is_new, champion)
+
+
+def rollback(registry: Registry, log: DecisionLog, model: str, *, now: Clock, reason: str) -> RollbackResult:
+    """Puts the previous champion back; the present one is marked and does not return by itself.
+
+    Raises:
+        NoChampion: if there is no champion, or none before it.
+    """
+    present, previous = registry.champion(model), registry.previous_champion(model)
+    if present is None or previous is None:
+        state = "has no champion yet" if present is None else f"has only had one champion, version {present.version}"
+        raise NoChampion(f"{model}: {state}; there is nothing to go back to. Train and promote another version instead")
+    registry.load(previous)  # a champion that cannot be read is no way back: this raises before anything moves
+    logged = log.append(
+        decided_at=now(),
+        as_of=previous.as_of,
+        model=model,
+        kind="rollback",
+        verdict="rolled_back",
+        version=previous.version,
+        previous_version=present.version,
+        reasons=[{"gate": "rollback", "passed": True, "figure": None, "threshold": None, "text": reason}],
+        evidence={"from_sha256": present.sha256, "to_sha256": previous.sha256},
+    )
+    return RollbackResult(registry.roll_back(model, present.version), present, logged)
+
+
+def run_backtest(
+    lake: Lake,
+    declaration: ModelDeclaration,
+    *,
+    every: timedelta = timedelta(days=7),
+    through: datetime | None = None,
+    first: datetime | None = None,
+    progress: Progress | None = None,
+) -> Backtest:
+    """Replays the model over the published training set (see `backtesting`)."""
+    end = in_utc(through) if through else watermark(lake, declaration)
+    return backtest(read_rows(lake, declaration), declaration, through=end, every=every, first=first, progress=progress)
+
+
+def read_rows(lake: Lake, declaration: ModelDeclaration, extra: tuple[str, ...] = ()) -> DecisionRows:
+    """The training set's rows with the columns that the lifecycle needs, and `extra` ones."""
+    return decision_rows(lake.read(declaration.training_set, needed_columns(declaration, extra)), declaration, extra)
+
+
+def _made_before(
+    registry: Registry, declaration: ModelDeclaration, table_hash: str, as_of: datetime, lock_hash: str
+) -> Version | None:
+    """A version made from the very same published bytes at the same moment: found without reading a row."""
+    code = code_version(declaration)
+    for version in reversed(registry.versions(declaration.name)):
+        made_of = (
+            version.table_hash,
+            version.as_of,
+            version.declaration_fingerprint,
+            version.code_version,
+            version.lock_hash,
+        )
+        same_window = version.as_of - version.window_start == declaration.evaluation.window
+        if (
+            made_of == (table_hash, as_of, declaration.fingerprint, code, lock_hash)
+            and same_window
+            and registry.has_files(version)
+        ):
+            return version
+    return None
+
+
+def _judge(
+    lake: Lake,
+    registry: Registry,
+    declaration: ModelDeclaration,
+    version: Version,
+    champion: Version | None,
+    now: Clock,
+) -> Evidence:
+    published = set(lake.columns(declaration.training_set))
+    unusable = _why_unusable(champion, declaration, published)
+    extra = champion.columns if champion and not unusable else ()
+    every_row = read_rows(lake, declaration, (*version.columns, *extra))
+    rows = judged_between(every_row, version.window_start, version.as_of)
+    if not len(rows):
+        raise TrainingError(
+            f"{declaration.name}, version {version.version}: no decision after {version.window_start:%Y-%m-%d %H:%M} "
+            f"has a known {declaration.label} by "
+            f"{version.as_of:%Y-%m-%d %H:%M}; widen evaluation.window or land later data"
+        )
+    task = declaration.task
+    twin = predict(registry.load(version, "twin"), rows.inputs, task)
+    final = registry.load(version)
+    refit = predict(final, rows.inputs, task)
+    baselines = fit_baselines(known_by(every_row, version.window_start), declaration, version.window_start)
+    predictions = {
+        CANDIDATE: twin,
+        **{name: predict(fitted.model, rows.inputs, task) for name, fitted in baselines.items()},
+    }
+    scores = list(score_subjects(rows, predictions, declaration))
+    comparisons = [
+        one
+        for name in baselines
+        for one in compare(rows, twin, predictions[name], declaration, against=name, by_slice=False)
+    ]
+    side, compared_from = None, None
+    if champion and not unusable:
+        side, trained_through = honest_side(champion, version.window_start)
+        compared_from = max(version.window_start, trained_through)
+        try:
+            opponent = registry.load(champion, side)
+        except ArtifactError as error:
+            unusable, side, compared_from = str(error), None, None
+        else:
+            unseen = rows.decision_at > as_datetime64(compared_from)
+            both = rows.where(unseen)
+            if len(both):
+                answers = predict(opponent, both.inputs, task)
+                scores += score_subjects(both, {CHAMPION: answers}, declaration)
+                comparisons += compare(both, twin[unseen], answers, declaration, against=CHAMPION, by_slice=True)
+    return Evidence(
+        model=declaration.name,
+        version=version.version,
+        metric=declaration.evaluation.metric,
+        as_of=version.as_of,
+        window_start=version.window_start,
+        rows=len(rows),
+        champion_version=champion.version if champion else None,
+        champion_side=side,
+        champion_unusable=unusable,
+        compared_from=compared_from,
+        scores=tuple(scores),
+        comparisons=tuple(comparisons),
+        refit_loss=_loss(declaration, rows, refit),
+        twin_loss=_loss(declaration, rows, twin),
+        declared_schema=declaration.schema,
+        fitted_schema=version.schema,
+        latency_milliseconds=_latency(final, rows, task, now) if declaration.gates.max_latency_milliseconds else None,
+        rolled_back=version.rolled_back,
+    )
+
+
+def _why_unusable(champion: Version | None, declaration: ModelDeclaration, published: set[str]) -> str | None:
+    if champion is None:
+        return None
+    if (champion.declaration["task"], champion.declaration["label"]) != (declaration.task, declaration.label):
+        return f"it was trained for {champion.declaration['label']} ({champion.declaration['task']}), and {declaration.label} is declared now."
+    missing = [name for name in champion.columns if name not in published]
+    return f"{declaration.training_set} has no column {', '.join(missing)} any more." if missing else None
+
+
+def _loss(declaration: ModelDeclaration, rows: DecisionRows, prediction: Floats) -> float:
+    metric = METRICS[declaration.evaluation.metric]
+    return float(metric.worse_by(measure(metric.name, rows.label, prediction), 0.0))
+
+
+def _latency(model: Any, rows: DecisionRows, task: str, now: Clock) -> float:
+    """The median time of one prediction, in milliseconds."""
+    times = []
+    for position in range(min(LATENCY_CALLS, len(rows))):
+        row = rows.inputs.slice(position, 1)
+        start = now()
+        predict(model, row, task)
+        times.append((now() - start).total_seconds() * 1000)
+    return float(np.median(times))
+
+
+def _evaluation_table(evidence: Evidence) -> pa.Table:
+    columns = {
+        "model": [evidence.model] * len(evidence.scores),
+        "version": [evidence.version] * len(evidence.scores),
+        "as_of": [in_utc(evidence.as_of).replace(tzinfo=None)] * len(evidence.scores),
+        **{name: [getattr(score, name) for score in evidence.scores] for name in EVALUATION_SCHEMA.names[3:]},
+    }
+    return pa.table(columns, schema=EVALUATION_SCHEMA)
+
+
+def _overall(evidence: Evidence) -> list[Score]:
+    return [score for score in evidence.scores if score.slice_name == OVERALL and np.isfinite(score.value)]
+
+
+def _metrics(evidence: Evidence) -> dict[str, float]:
+    """The candidate's figures by their plain names, the others' behind theirs, as MLflow shows them."""
+    return {
+        score.metric if score.subject == CANDIDATE else f"{score.subject}.{score.metric}": score.value
+        for score in _overall(evidence)
+    }
+
+
+def _summary(evidence: Evidence, declaration: ModelDeclaration) -> dict[str, Any]:
+    scores: dict[str, dict[str, float]] = {}
+    for score in _overall(evidence):
+        scores.setdefault(score.subject, {})[score.metric] = score.value
+    return {
+        "declaration": declaration.whole_fingerprint,
+        "rolled_back": evidence.rolled_back,
+        "window_start": in_utc(evidence.window_start).isoformat(),
+        "rows": evidence.rows,
+        "champion_side": evidence.champion_side,
+        "scores": scores,
+        "comparisons": {
+            one.against: [one.worse_by, one.low, one.high] for one in evidence.comparisons if one.slice_name == OVERALL
+        },
+    }
+
+
+def _logged_before(log: DecisionLog, evidence: Evidence, summary: dict[str, Any]) -> LoggedDecision | None:
+    same = ("declaration", "rolled_back")
+    for decision in reversed(log.read()):
+        if (decision.model, decision.kind) == (evidence.model, "rollback"):
+            return None
+        if (decision.model, decision.kind, decision.version, decision.previous_version) == (
+            evidence.model, "promotion", evidence.version, evidence.champion_version,
+        ) and all(decision.evidence.get(key) == summary[key] for key in same):  # fmt: skip
+            return decision
+    return None
