@@ -7,11 +7,11 @@ import os
 
 import dagster as dg
 
-from dagster_defs.lifecycle import TRAINING_POOL, build_backtest_asset, build_lifecycle_assets
+from dagster_defs.lifecycle import build_backtest_asset, build_lifecycle_assets
 from dagster_defs.manifest import manifest_path
 from dagster_defs.resources import build_home
 from dagster_defs.settings import Settings
-from dagster_defs.warehouse import WAREHOUSE_POOL, build_dbt_assets, build_dbt_resource, landing_sources
+from dagster_defs.warehouse import build_dbt_assets, build_dbt_resource, landing_sources
 from ml_assets.declaration import read_declarations
 
 REFRESH_JOB = "refresh"
@@ -31,10 +31,16 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     declarations = read_declarations(manifest)
     lifecycles = [asset for declaration in declarations.values() for asset in build_lifecycle_assets(declaration)]
     backtests = [build_backtest_asset(declaration) for declaration in declarations.values()]
-    training = dg.AssetSelection.assets(*[[name, part] for name in declarations for part in ("candidate", "evaluation", "champion")])
+    steps = ("candidate", "evaluation", "champion")
+    training = dg.AssetSelection.assets(*[[name, step] for name in declarations for step in steps])
     everything = dg.AssetSelection.all() - dg.AssetSelection.groups("backtests")
     return dg.Definitions(
-        assets=[*landing_sources(manifest), build_dbt_assets(settings, path, tuple(declarations)), *lifecycles, *backtests],
+        assets=[
+            *landing_sources(manifest),
+            build_dbt_assets(settings, path, tuple(declarations)),
+            *lifecycles,
+            *backtests,
+        ],
         jobs=[
             dg.define_asset_job(
                 REFRESH_JOB,
@@ -51,6 +57,3 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         ],
         resources={"dbt": build_dbt_resource(settings), "home": build_home(settings)},
     )
-
-
-__all__ = ["REFRESH_JOB", "SCORE_JOB", "TRAINING_POOL", "WAREHOUSE_POOL", "build_definitions"]

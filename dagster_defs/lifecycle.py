@@ -1,6 +1,7 @@
 """One declared model as four assets: candidate -> evaluation -> champion -> predictions.
 
-What belongs here: asking `ml_assets` and reporting what it answered. What does not: how a model is trained or judged, or when to retrain.
+What belongs here: asking `ml_assets` and reporting what it answered. What does not: how a model is trained or judged,
+or when to retrain.
 """
 
 from datetime import timedelta
@@ -8,7 +9,7 @@ from typing import Any
 
 import dagster as dg
 
-from dagster_defs.presentation import interval_markdown, reasons_markdown, sparkline_markdown
+from dagster_defs.presentation import interval_markdown, reasons_markdown, scores_markdown, sparkline_markdown
 from dagster_defs.resources import Home
 from ml_assets import lifecycle
 from ml_assets.declaration import ModelDeclaration
@@ -26,7 +27,8 @@ def build_lifecycle_assets(declaration: ModelDeclaration) -> list[dg.AssetsDefin
     @dg.asset(
         key=[model, "candidate"],
         deps=[dg.AssetKey([declaration.training_set])],
-        description=f"{declaration.title}: trained on every label known so far, and a twin that has not seen the window it is judged on.",
+        description=f"{declaration.title}: trained on every label known so far, with a twin that has not seen the"
+        " window it is judged on.",
         kinds={"python", "scikitlearn", "mlflow"},
         code_version=declaration.fingerprint[:12],
         pool=TRAINING_POOL,
@@ -57,7 +59,8 @@ def build_lifecycle_assets(declaration: ModelDeclaration) -> list[dg.AssetsDefin
     @dg.asset(
         key=[model, "evaluation"],
         deps=[candidate],
-        description=f"The newest version of {model} against its champion and its baselines, on a window that neither has seen.",
+        description=f"The newest version of {model} against its champion and its baselines, on a window that neither"
+        " has seen.",
         kinds={"python", "parquet"},
         **common,
     )
@@ -65,7 +68,7 @@ def build_lifecycle_assets(declaration: ModelDeclaration) -> list[dg.AssetsDefin
         version = home.registry.versions(model)[-1]
         lifecycle.evaluate_candidate(home.lake, home.registry, declaration, version, now=home.now)
         scores = home.lake.read_evaluations(model).to_pandas()
-        scores = scores[(scores["version"] == version.version) & (scores["slice_name"] == "all")]
+        scores = scores[(scores["version"] == version.version) & (scores["slice_name"] == "overall")]
         metric = scores[scores["metric"] == declaration.evaluation.metric].set_index("subject")
         return dg.MaterializeResult(
             metadata={
@@ -81,7 +84,8 @@ def build_lifecycle_assets(declaration: ModelDeclaration) -> list[dg.AssetsDefin
     @dg.asset(
         key=[model, "champion"],
         deps=[evaluation],
-        description=f"The version of {model} that predicts: it changes only if every declared gate holds, and every decision is logged.",
+        description=f"The version of {model} that predicts: it changes only if every declared gate holds, and every"
+        " decision is logged.",
         kinds={"python", "mlflow"},
         **common,
     )
@@ -103,7 +107,8 @@ def build_lifecycle_assets(declaration: ModelDeclaration) -> list[dg.AssetsDefin
     @dg.asset(
         key=[model, "predictions"],
         deps=[champion, dg.AssetKey([declaration.training_set])],
-        description=f"What {model} says of each decision that has fallen due; a decision once predicted keeps its prediction.",
+        description=f"What {model} says of each decision that has fallen due; a decision once predicted keeps its"
+        " prediction.",
         kinds={"python", "parquet"},
         op_tags={"dagster/priority": SCORING_PRIORITY},
         retry_policy=dg.RetryPolicy(max_retries=2, delay=5),
@@ -120,7 +125,11 @@ def build_lifecycle_assets(declaration: ModelDeclaration) -> list[dg.AssetsDefin
                 "status": report.status,
                 "reason": report.reason or "",
                 "scored_as_of": dg.MetadataValue.text(str(report.as_of)),
-                **({"mean_by_day": dg.MetadataValue.md(sparkline_markdown(daily.tolist()))} if daily is not None else {}),
+                **(
+                    {"mean_by_day": dg.MetadataValue.md(sparkline_markdown(daily.tolist()))}
+                    if daily is not None
+                    else {}
+                ),
             }
         )
 
@@ -135,7 +144,8 @@ def build_backtest_asset(declaration: ModelDeclaration) -> dg.AssetsDefinition:
         deps=[dg.AssetKey([declaration.training_set])],
         group_name="backtests",
         owners=[declaration.owner.email],
-        description=f"{declaration.title} as it would have done, retrained every week on what was known, with its baselines beside it.",
+        description=f"{declaration.title} as it would have done, retrained every week on what was known, with its"
+        " baselines beside it.",
         kinds={"python", "scikitlearn"},
         pool=TRAINING_POOL,
     )
@@ -146,7 +156,16 @@ def build_backtest_asset(declaration: ModelDeclaration) -> dg.AssetsDefinition:
             every=timedelta(days=7),
             progress=lambda what, done, of: context.log.info(f"{what} {done}/{of}"),
         )
-        scores = result.scores
-        return dg.MaterializeResult(metadata={"scores": dg.MetadataValue.md(scores.to_markdown(index=False)) if hasattr(scores, "to_markdown") else str(scores)})
+        scores: dict[str, dict[str, float]] = {}
+        for score in result.scores:
+            if score.slice_name == "overall":
+                scores.setdefault(score.subject, {})[score.metric] = score.value
+        return dg.MaterializeResult(
+            metadata={
+                "trainings": len(result.origins),
+                "scores": dg.MetadataValue.md(scores_markdown(scores)),
+                **{f"candidate_{metric}": value for metric, value in scores.get("candidate", {}).items()},
+            }
+        )
 
     return backtest

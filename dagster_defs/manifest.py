@@ -48,7 +48,12 @@ def _newest_source(project: Path) -> float:
     newest = 0.0
     for folder, folders, files in os.walk(project):
         folders[:] = [name for name in folders if name not in _IGNORED_FOLDERS and not name.startswith(".")]
-        newest = max([newest, *(os.stat(Path(folder) / name).st_mtime for name in files if Path(name).suffix in _WATCHED_SUFFIXES)])
+        newest = max(
+            [
+                newest,
+                *((Path(folder) / name).stat().st_mtime for name in files if Path(name).suffix in _WATCHED_SUFFIXES),
+            ]
+        )
     return newest
 
 

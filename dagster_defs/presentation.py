@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -20,7 +20,8 @@ def sparkline_markdown(values: Sequence[float]) -> str:
     spread = (high - low) or 1.0
     step = _WIDTH / (len(points) - 1)
     path = " ".join(
-        f"{index * step:.0f},{_HEIGHT - 2 - (value - low) / spread * (_HEIGHT - 4):.0f}" for index, value in enumerate(points)
+        f"{index * step:.0f},{_HEIGHT - 2 - (value - low) / spread * (_HEIGHT - 4):.0f}"
+        for index, value in enumerate(points)
     )
     svg = (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{_HEIGHT}">'
@@ -41,4 +42,14 @@ def interval_markdown(scores: pd.DataFrame) -> str:
         f"| {subject} | {row.value:.4f} | {row.low:.4f} to {row.high:.4f} |"
         for subject, row in zip(scores.index, scores.itertuples(), strict=True)
     ]
+    return "\n".join(lines)[:1000]
+
+
+def scores_markdown(scores: Mapping[str, Mapping[str, float]]) -> str:
+    """Subjects down, metrics across."""
+    metrics = list(dict.fromkeys(metric for values in scores.values() for metric in values))
+    lines = ["| | " + " | ".join(metrics) + " |", "|---" * (len(metrics) + 1) + "|"]
+    for subject, values in scores.items():
+        cells = [f"{values[metric]:.4f}" if metric in values else "" for metric in metrics]
+        lines.append(f"| {subject} | " + " | ".join(cells) + " |")
     return "\n".join(lines)[:1000]

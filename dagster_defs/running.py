@@ -9,7 +9,7 @@ import os
 import shutil
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import dagster as dg
@@ -36,8 +36,8 @@ def prepare_dagster_home(settings: Settings) -> None:
     os.environ["DAGSTER_HOME"] = str(settings.dagster_home)
 
 
-def run_job(definitions: dg.Definitions, job: str, instance: dg.DagsterInstance, report: Report) -> str:
-    """Runs one job in this process; returns the id of its run.
+def run_job(definitions: dg.Definitions, job: str, instance: dg.DagsterInstance, report: Report, output: Path) -> str:
+    """Runs one job in this process; returns the id of its run. What its parts print is appended to the file `output`.
 
     Raises:
         PerennialError: naming the first step or check that failed, and where to read on.
@@ -45,18 +45,26 @@ def run_job(definitions: dg.Definitions, job: str, instance: dg.DagsterInstance,
     watcher = _Watcher(instance, report)
     watcher.start()
     try:
-        result = definitions.resolve_job_def(job).execute_in_process(
-            instance=instance,
-            raise_on_error=False,
-            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-        )
+        with output.open("a") as file, redirect_stdout(file), redirect_stderr(file):
+            result = definitions.resolve_job_def(job).execute_in_process(
+                instance=instance,
+                raise_on_error=False,
+                run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+            )
     finally:
         watcher.stop()
     if not result.success:
         failures = [event for event in result.all_events if event.is_step_failure]
-        detail = failures[0].step_failure_data.error_display_string.strip() if failures else "the run ended without saying why"
+        detail = (
+            failures[0].step_failure_data.error_display_string.strip()
+            if failures
+            else "the run ended without saying why"
+        )
         name = failures[0].step_key if failures else job
-        raise PerennialError(f"{job}: step {name} failed. What was published before stands.\n{detail[-2000:]}\nSee it with: make up (run {result.run_id})")
+        raise PerennialError(
+            f"{job}: step {name} failed. What was published before stands.\n{detail[-2000:]}\n"
+            f"See it with: make up (run {result.run_id})"
+        )
     return result.run_id
 
 

@@ -18,10 +18,14 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="PERENNIAL_", env_file=".env", extra="ignore", frozen=True)
 
-    home: Path = Field(default=PROJECT_ROOT / "var", description="Everything that a run makes is kept below this folder.")
+    home: Path = Field(
+        default=PROJECT_ROOT / "var", description="Everything that a run makes is kept below this folder."
+    )
     dbt_project: Path = Field(default=PROJECT_ROOT / "dbt_project", description="The dbt project.")
     dbt_target: str = Field(default="embedded", description="The target of profiles.yml.")
-    lock_file: Path = Field(default=PROJECT_ROOT / "requirements.lock", description="The environment's lock, part of a model's identity.")
+    lock_file: Path = Field(
+        default=PROJECT_ROOT / "requirements.lock", description="The environment's lock, part of a model's identity."
+    )
 
     @property
     def landing(self) -> Path:

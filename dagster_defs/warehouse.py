@@ -1,18 +1,20 @@
 """dbt's models and tests as assets and checks.
 
-What belongs here: how a dbt project looks in Dagster. What does not: what its models mean; nothing here knows a table's name, but for the
-sources of the lake, which stand for what the models' lifecycle writes.
+What belongs here: how a dbt project looks in Dagster. What does not: what its models mean; nothing here knows a
+table's name, but for the sources of the lake, which stand for what the models' lifecycle writes.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtCliResource, DbtProject, dbt_assets
 
-from dagster_defs.manifest import dbt_environment, dbt_executable
+from dagster_defs.manifest import dbt_executable
+from dagster_defs.resources import Home
 from dagster_defs.settings import Settings
+from ml_assets.lake import Lake, Part
 
 WAREHOUSE_POOL = "warehouse"
 LAKE_SOURCE = "lake"
@@ -21,7 +23,7 @@ LAKE_TABLES = {"predictions": "predictions", "evaluations": "evaluation", "decis
 
 
 class Translator(DagsterDbtTranslator):
-    """dbt nodes as assets: grouped by dbt group, owned by its owner, the lake's sources replaced by the assets that write them."""
+    """dbt nodes as assets, with their dbt groups and owners; the lake's sources are the assets that write them."""
 
     def __init__(self, models: Sequence[str]) -> None:
         super().__init__(
@@ -60,7 +62,7 @@ class Translator(DagsterDbtTranslator):
 
 
 def build_dbt_assets(settings: Settings, manifest: Path, models: Sequence[str]) -> dg.AssetsDefinition:
-    """One asset a dbt model, one check a test; a run builds what was selected, in one dbt invocation for each stretch between Python assets."""
+    """One asset a dbt model, one check a test; one dbt invocation for each stretch between Python assets."""
 
     @dbt_assets(
         manifest=manifest,
@@ -69,10 +71,39 @@ def build_dbt_assets(settings: Settings, manifest: Path, models: Sequence[str]) 
         name="dbt",
         pool=WAREHOUSE_POOL,
     )
-    def dbt_project_assets(context: dg.AssetExecutionContext, dbt: DbtCliResource) -> Iterator[Any]:
-        yield from dbt.cli(["build"], context=context).stream()
+    def dbt_project_assets(context: dg.AssetExecutionContext, dbt: DbtCliResource, home: Home) -> Iterator[Any]:
+        yield from _when_published(dbt.cli(["build"], context=context).stream(), home.lake)
 
     return dbt_project_assets
+
+
+def _when_published(events: Iterable[Any], lake: Lake) -> Iterator[Any]:
+    """dbt's events, those of published tables with what the catalog says of them, once dbt has written it."""
+    held: list[Any] = []
+    try:
+        for event in events:
+            if isinstance(event, dg.Output):
+                held.append(event)
+            else:
+                yield event
+    except Exception:
+        yield from held
+        raise
+    published: dict[str, list[Part]] = {}
+    for part in lake.catalog():
+        published.setdefault(part.table, []).append(part)
+    for event in held:
+        parts = published.get(event.metadata["unique_id"].text.split(".")[-1], [])
+        yield event.with_metadata({**event.metadata, **_published_metadata(parts)}) if parts else event
+
+
+def _published_metadata(parts: Sequence[Part]) -> dict[str, Any]:
+    return {
+        "dagster/row_count": sum(part.rows for part in parts),
+        "published_parts": len(parts),
+        "published_bytes": sum(part.bytes for part in parts),
+        "newest_part": parts[-1].file,
+    }
 
 
 def build_dbt_resource(settings: Settings) -> DbtCliResource:
@@ -97,6 +128,3 @@ def landing_sources(manifest: Mapping[str, Any]) -> list[dg.AssetSpec]:
         for source in manifest["sources"].values()
         if source["source_name"] != LAKE_SOURCE
     ]
-
-
-__all__ = ["WAREHOUSE_POOL", "Translator", "build_dbt_assets", "build_dbt_resource", "dbt_environment", "landing_sources"]

@@ -13,11 +13,11 @@ import numpy as np
 import pyarrow as pa
 
 from ml_assets.decision_rows import DecisionRows
-from ml_assets.declaration import ModelDeclaration
 from ml_assets.errors import TrainingError
 from ml_assets.estimators import predict
 from ml_assets.evaluation import Score, score_subjects
 from ml_assets.metrics import METRICS, Floats, measure
+from ml_assets.model_declaration import ModelDeclaration
 from ml_assets.moments import as_datetime64, in_utc, text_of
 from ml_assets.splitting import known_by, rolling_origins
 from ml_assets.training import Progress, fit, fit_baselines

@@ -7,15 +7,17 @@ encoder.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
+import pyarrow.compute
 from sklearn.base import BaseEstimator
 
 from ml_assets.encoders import Frame, as_table
 from ml_assets.metrics import Floats
+
+pc: Any = pyarrow.compute  # its functions are made when it is imported, where type checkers cannot see them
 
 
 class ConstantBaseline(BaseEstimator):
@@ -24,7 +26,7 @@ class ConstantBaseline(BaseEstimator):
     def __init__(self, task: str = "binary_classification") -> None:
         self.task = task
 
-    def fit(self, X: Frame, y: Floats) -> Self:
+    def fit(self, X: Frame, y: Floats) -> Self:  # noqa: ARG002 (scikit-learn's signature)
         """Learns the number."""
         self.value_ = float(np.mean(y) if self.task == "binary_classification" else np.median(y))
         return self

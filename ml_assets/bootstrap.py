@@ -42,13 +42,14 @@ def measure_by_day(
 ) -> Interval:
     """The metric and its interval. `day` holds codes 0..D-1, `weights` is (replicates, D).
 
-    A calibration error cannot be negative, so noise only adds to it and resampling adds it once more: its replicates
-    are moved down by that (mean of the replicates minus the figure) before the interval is read.
+    A calibration error cannot be negative, so noise only adds to it, and resampling adds as much once more. Its interval is
+    therefore the basic one (2 x figure - replicate; Davison and Hinkley 1997, section 5.2), which takes that out again: it
+    is about the error without noise, and the figure itself may lie above it.
     """
     value, replicates = metric.by_day(label, prediction, day, weights.shape[1])
     drawn = replicates(weights)
     if metric.name == "calibration_error":
-        drawn = np.maximum(drawn - max(0.0, float(np.nanmean(drawn)) - value), 0.0) if len(label) else drawn
+        drawn = np.maximum(2 * value - drawn, 0.0)
     return _interval(value, drawn, day, confidence)
 
 

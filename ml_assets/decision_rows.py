@@ -10,19 +10,23 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
+import pyarrow.compute
 
-from ml_assets.declaration import ModelDeclaration
 from ml_assets.errors import ColumnsMissing
+from ml_assets.lake import Lake
 from ml_assets.metrics import Codes, Floats
+from ml_assets.model_declaration import ModelDeclaration
 from ml_assets.moments import Moments
 
+pc: Any = pyarrow.compute  # its functions are made when it is imported, where type checkers cannot see them
 
-@dataclass(frozen=True, eq=False)
+
+@dataclass(frozen=True, eq=False, repr=False)
 class DecisionRows:
     """Rows ordered by (decision_at, key).
 
@@ -39,6 +43,9 @@ class DecisionRows:
 
     def __len__(self) -> int:
         return len(self.label)
+
+    def __repr__(self) -> str:
+        return f"<DecisionRows: {len(self):,} rows, {self.inputs.num_columns} inputs>"
 
     def where(self, chosen: npt.NDArray[np.bool_]) -> DecisionRows:
         """The rows where the mask holds."""
@@ -112,6 +119,11 @@ def decision_rows(table: pa.Table, declaration: ModelDeclaration, extra: Sequenc
     return DecisionRows(
         inputs, numbers(table[declaration.label]), decision_at, moments(table[declaration.label_known_at]), keys
     )
+
+
+def read_rows(lake: Lake, declaration: ModelDeclaration, extra: tuple[str, ...] = ()) -> DecisionRows:
+    """The training set's rows with the columns that the lifecycle needs, and `extra` ones."""
+    return decision_rows(lake.read(declaration.training_set, needed_columns(declaration, extra)), declaration, extra)
 
 
 def decision_keys(table: pa.Table, entity: tuple[str, ...]) -> pa.Array:

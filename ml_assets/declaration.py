@@ -1,6 +1,6 @@
-"""What a model is, as its dbt exposure declares it: read from dbt's manifest, checked as a whole, frozen.
+"""What a model is, as its dbt exposure declares it: read from dbt's manifest and checked as a whole.
 
-What belongs here: the declaration and every check that needs the training set's columns. What does not: the keys of the
+What belongs here: every check that needs the training set's columns. What does not: the keys of the
 block and their types (`declaration_schema.py`), and doing anything with a declaration.
 
 An exposure of `type: ml` names its one training set in `depends_on`; the roles of that table's columns are in their own
@@ -9,145 +9,26 @@ An exposure of `type: ml` names its one training set in `depends_on`; the roles 
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from ml_assets.declaration_schema import (
-    Baseline,
-    Evaluation,
-    FeatureChoice,
-    Gates,
-    MlBlock,
-    Retraining,
-    Service,
-    Task,
-    Windows,
-    did_you_mean,
-    parse_block,
-)
+from ml_assets.declaration_schema import Baseline, FeatureChoice, MlBlock, Task, did_you_mean, parse_block
 from ml_assets.errors import DeclarationError
 from ml_assets.metrics import METRICS, metrics_of
-from ml_assets.moments import text_of
+from ml_assets.model_declaration import SHIPPED_ESTIMATORS, Feature, FeatureKind, ModelDeclaration, Owner
 
-FeatureKind = Literal["categorical", "numeric"]
+__all__ = ["SHIPPED_ESTIMATORS", "Feature", "ModelDeclaration", "Owner", "read_declarations"]
 
 ROLES = ("entity", "decision_at", "known_at", "feature", "label", "label_known_at")
-SHIPPED_ESTIMATORS: Mapping[str, tuple[Task, ...]] = {
-    "gradient_boosting": ("binary_classification", "regression"),
-    "logistic": ("binary_classification",),
-    "linear": ("regression",),
-    "baseline_rates": ("binary_classification", "regression"),
-    "baseline_constant": ("binary_classification", "regression"),
-}
-
 _TEXT_TYPES = ("varchar", "text", "string", "char", "enum")
 _BOOLEAN_TYPES = ("bool", "boolean")
-_NUMBER_TYPES = (
-    *_BOOLEAN_TYPES, "tinyint", "smallint", "integer", "int", "bigint", "hugeint", "utinyint", "usmallint", "uinteger", "ubigint",
-    "float", "real", "double", "double precision", "decimal", "numeric",
-)  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Owner:
-    """Who answers for the model."""
-
-    name: str
-    email: str
-
-
-@dataclass(frozen=True)
-class Feature:
-    """One input: text columns are categorical, booleans and numbers are numeric."""
-
-    name: str
-    kind: FeatureKind
-    data_type: str
-
-
-@dataclass(frozen=True)
-class ModelDeclaration:
-    """One declared model. `file` is the YAML that declares it, from the dbt project's folder."""
-
-    name: str
-    title: str
-    description: str
-    owner: Owner
-    file: str
-    task: Task
-    training_set: str
-    entity: tuple[str, ...]
-    decision_at: str
-    label: str
-    label_known_at: str
-    features: tuple[Feature, ...]
-    estimator: str
-    params: Mapping[str, Any]
-    baselines: tuple[Baseline, ...]
-    evaluation: Evaluation
-    gates: Gates
-    retraining: Retraining
-    service: Service
-
-    @property
-    def numeric_features(self) -> tuple[str, ...]:
-        return tuple(feature.name for feature in self.features if feature.kind == "numeric")
-
-    @property
-    def categorical_features(self) -> tuple[str, ...]:
-        return tuple(feature.name for feature in self.features if feature.kind == "categorical")
-
-    @property
-    def schema(self) -> tuple[tuple[str, FeatureKind], ...]:
-        """What a fitted model expects of its input, in order."""
-        return tuple((feature.name, feature.kind) for feature in self.features)
-
-    def recipe(self) -> dict[str, Any]:
-        """The parts that decide the fitted model; gates, slices, owners and promises are not among them."""
-        return {
-            "task": self.task,
-            "training_set": self.training_set,
-            "entity": list(self.entity),
-            "decision_at": self.decision_at,
-            "label": self.label,
-            "label_known_at": self.label_known_at,
-            "features": [[feature.name, feature.kind, feature.data_type] for feature in self.features],
-            "estimator": self.estimator,
-            "params": dict(self.params),
-            "metric": self.evaluation.metric,
-        }
-
-    @property
-    def fingerprint(self) -> str:
-        """sha256 of the canonical JSON of `recipe()`."""
-        return _sha256(self.recipe())
-
-    @property
-    def whole_fingerprint(self) -> str:
-        """sha256 of the canonical JSON of everything declared."""
-        return _sha256(self.as_dict())
-
-    def as_dict(self) -> dict[str, Any]:
-        """The declaration as plain JSON values."""
-        return {
-            **self.recipe(),
-            "name": self.name,
-            "title": self.title,
-            "description": self.description,
-            "owner": asdict(self.owner),
-            "file": self.file,
-            "baselines": [baseline.model_dump() for baseline in self.baselines],
-            "evaluation": _plain(self.evaluation.model_dump(exclude={"baselines"})),
-            "gates": _plain(self.gates.model_dump()),
-            "retraining": _plain(self.retraining.model_dump()),
-            "service": _plain(self.service.model_dump()),
-        }
+_INTEGER_TYPES = ("tinyint", "smallint", "integer", "int", "bigint", "hugeint")
+_UNSIGNED_TYPES = ("utinyint", "usmallint", "uinteger", "ubigint")
+_FRACTION_TYPES = ("float", "real", "double", "double precision", "decimal", "numeric")
+_NUMBER_TYPES = (*_BOOLEAN_TYPES, *_INTEGER_TYPES, *_UNSIGNED_TYPES, *_FRACTION_TYPES)
 
 
 def read_declarations(manifest: Mapping[str, Any] | Path | str) -> dict[str, ModelDeclaration]:
@@ -208,7 +89,7 @@ class _Reader:
             )
         self._check_label(block, table, columns["label"], types)
         features = self._features(block, table, columns, types)
-        self._check_columns_exist(block, table, types)
+        self._check_named_columns(block, table, types, {*columns["label"], *columns["label_known_at"]})
         if self.problems or owner is None or decision_at is None or label_known_at is None:
             return None
         declaration = ModelDeclaration(
@@ -391,7 +272,7 @@ class _Reader:
             features.append(Feature(name, kind, types[name]))
         return tuple(features)
 
-    def _check_columns_exist(self, block: MlBlock, table: str, types: Mapping[str, str]) -> None:
+    def _check_named_columns(self, block: MlBlock, table: str, types: Mapping[str, str], outcome: set[str]) -> None:
         for name in block.evaluation.slices:
             if name not in types:
                 self.report_ml(
@@ -408,7 +289,9 @@ class _Reader:
                 if not isinstance(by, list) or not by:
                     self.report_ml(place, f"found {by!r}; baseline_rates needs a list of columns")
                 for name in by if isinstance(by, list) else ():
-                    if name not in types:
+                    if name in outcome:
+                        self.report_ml(place, f"found {name!r}, the label or its time: a baseline may not see it either")
+                    elif name not in types:
                         self.report_ml(
                             place, f"found {name!r}, which is not a column of {table}{did_you_mean(str(name), types)}"
                         )
@@ -454,21 +337,3 @@ def _baseline_name(baseline: Baseline) -> str:
 
 def _meta(holder: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**(holder.get("meta") or {}), **((holder.get("config") or {}).get("meta") or {})}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _plain(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(inner) for inner in value]
-    if isinstance(value, timedelta):
-        return value.total_seconds()
-    if isinstance(value, datetime):
-        return text_of(value)
-    if isinstance(value, Windows):
-        return f"{value.needed} of {value.of}"
-    return value
-
-
-def _sha256(value: Any) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

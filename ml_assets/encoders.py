@@ -1,5 +1,4 @@
-"""From a table of features to the matrix that an estimator takes; what is learned from data is fitted and saved with
-the model.
+"""From a table of features to the matrix that an estimator takes; what is learned on the way is part of the model.
 
 What belongs here: scikit-learn transformers of our own. What does not: which estimator gets which (`estimators.py`).
 """
@@ -7,15 +6,17 @@ What belongs here: scikit-learn transformers of our own. What does not: which es
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
+import pyarrow.compute
 from sklearn.base import BaseEstimator, TransformerMixin
 
 from ml_assets.metrics import Floats
+
+pc: Any = pyarrow.compute  # its functions are made when it is imported, where type checkers cannot see them
 
 Frame = pa.Table | pd.DataFrame
 
@@ -26,8 +27,7 @@ def as_table(frame: Frame) -> pa.Table:
 
 
 class FeatureEncoder(TransformerMixin, BaseEstimator):
-    """Categorical columns as codes, then numeric columns as they are: float64, shape (rows, features), NaN where
-    missing.
+    """Categorical columns as codes, then numeric ones as they are: float64, shape (rows, features), NaN where missing.
 
     A category that was not seen in fitting is missing. Of a column with more than `max_categories` the most frequent
     are kept, ties by name.
@@ -44,7 +44,7 @@ class FeatureEncoder(TransformerMixin, BaseEstimator):
         self.numeric = numeric
         self.max_categories = max_categories
 
-    def fit(self, X: Frame, y: object = None) -> Self:
+    def fit(self, X: Frame, y: object = None) -> Self:  # noqa: ARG002 (scikit-learn's signature)
         """Learns the categories, sorted by name."""
         table = as_table(X)
         self.categories_ = [self._frequent(table[name]) for name in self.categorical]
@@ -76,7 +76,7 @@ class FrameSelector(TransformerMixin, BaseEstimator):
     def __init__(self, columns: Sequence[str] = ()) -> None:
         self.columns = columns
 
-    def fit(self, X: Frame, y: object = None) -> Self:
+    def fit(self, X: Frame, y: object = None) -> Self:  # noqa: ARG002 (scikit-learn's signature)
         """Learns nothing."""
         self.n_columns_ = len(self.columns)
         return self

@@ -24,11 +24,11 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from ml_assets.baselines import ConstantBaseline, RatesBaseline
-from ml_assets.declaration import ModelDeclaration
 from ml_assets.declaration_schema import Baseline
 from ml_assets.encoders import FeatureEncoder, FrameSelector
 from ml_assets.errors import TrainingError
 from ml_assets.metrics import PINBALL_QUANTILE, Floats
+from ml_assets.model_declaration import ModelDeclaration
 
 # Trees read a whole batch once a tree: a batch that stays in the processor's cache is scored more than twice as fast as
 # all rows at once.
@@ -77,7 +77,7 @@ def predict(model: Pipeline, inputs: pa.Table, task: str) -> Floats:
 
 
 def _predict_batch(model: Pipeline, inputs: pa.Table, task: str) -> Floats:
-    last = model[-1]
+    last: Any = model[-1]
     if hasattr(last, "predict_value"):
         return last.predict_value(inputs)
     if task == "regression":

@@ -8,22 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow.compute as pc
+import pyarrow.compute
 
 from ml_assets.bootstrap import REPLICATES, SEED, Interval, day_weights, measure_by_day, worse_by_day
 from ml_assets.decision_rows import DecisionRows
-from ml_assets.declaration import ModelDeclaration
 from ml_assets.metrics import METRICS, Floats, metrics_of
+from ml_assets.model_declaration import ModelDeclaration
+
+pc: Any = pyarrow.compute  # its functions are made when it is imported, where type checkers cannot see them
 
 OVERALL = "overall"
 
 
 @dataclass(frozen=True)
 class Score:
-    """One figure: a subject's metric on a slice (or `overall`), with its central interval at the declared confidence."""
+    """One figure: a subject's metric on a slice (or `overall`), and its central interval at the declared confidence."""
 
     subject: str
     slice_name: str

@@ -13,9 +13,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from ml_assets.declaration import ModelDeclaration
 from ml_assets.evaluation import Comparison, Score
 from ml_assets.lake import write_whole
+from ml_assets.model_declaration import ModelDeclaration
 from ml_assets.moments import moment_of, text_of
 from ml_assets.promotion import Evidence
 from ml_assets.registry import Version

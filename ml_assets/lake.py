@@ -120,7 +120,7 @@ class Lake:
         return tuple(pq.ParquetFile(pa.BufferReader(self.verified_bytes(self.parts(table)[-1]))).schema_arrow.names)
 
     def table_hash(self, table: str) -> str:
-        """sha256 over the parts' names and hashes: changes if and only if a published byte or part does. Reads no part."""
+        """sha256 over the parts' names and hashes, so it changes if a published byte does; reads no part."""
         return hashlib.sha256(
             "\n".join(f"{part.part} {part.sha256}" for part in self.parts(table)).encode()
         ).hexdigest()
@@ -169,7 +169,7 @@ class Lake:
             PartCorrupt: if the file is gone or its sha256 is another.
         """
         path = self.root / part.file
-        remedy = f"nothing was read of it; remove the file if it is there, and publish again: dbt build --select {part.table}"
+        remedy = f"nothing was read of it; remove what is there and publish again: dbt build --select {part.table}"
         try:
             content = path.read_bytes()
         except FileNotFoundError:
@@ -200,7 +200,9 @@ class Lake:
     def prediction_dates(self, model: str) -> tuple[date, ...]:
         """The decision dates that have a predictions file; a listing of names, no file is opened."""
         folder = self.predictions_folder(model)
-        names = sorted(name for name in os.listdir(folder) if _DATE_FILE.fullmatch(name)) if folder.exists() else []
+        names = (
+            sorted(path.name for path in folder.iterdir() if _DATE_FILE.fullmatch(path.name)) if folder.exists() else []
+        )
         return tuple(date.fromisoformat(name.removesuffix(".parquet")) for name in names)
 
     def read_predictions(
@@ -210,10 +212,7 @@ class Lake:
         present = self.prediction_dates(model)
         chosen = present if dates is None else sorted(set(dates) & set(present))
         folder = self.predictions_folder(model)
-        pieces = [
-            pq.read_table(folder / f"{day}.parquet", columns=list(columns) if columns else None, partitioning=None)
-            for day in chosen
-        ]
+        pieces = [_read_file(folder / f"{day}.parquet", columns) for day in chosen]
         names = columns or PREDICTION_SCHEMA.names
         return (
             pa.concat_tables(pieces)
@@ -232,11 +231,7 @@ class Lake:
         """Every judged version's figures, ordered by version."""
         folder = self.root / "evaluations" / model
         files = sorted(folder.glob("*.parquet"), key=lambda path: int(path.stem)) if folder.exists() else []
-        return (
-            pa.concat_tables([pq.read_table(path, partitioning=None) for path in files])
-            if files
-            else EVALUATION_SCHEMA.empty_table()
-        )
+        return pa.concat_tables([_read_file(path) for path in files]) if files else EVALUATION_SCHEMA.empty_table()
 
     def write_evaluation(self, model: str, version: int, rows: pa.Table) -> Path:
         """Replaces one version's figures, whole or not at all; the very same bytes are not written again."""
@@ -245,6 +240,10 @@ class Lake:
         if not path.exists() or path.read_bytes() != content:
             write_whole(path, content)
         return path
+
+
+def _read_file(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
+    return pq.ParquetFile(path).read(columns=list(columns) if columns else None)
 
 
 def parquet_bytes(table: pa.Table) -> bytes:

@@ -90,8 +90,8 @@ def _roc_auc(label: Floats, prediction: Floats, day: Codes, days: int) -> tuple[
     positive_scores, positive_days = prediction[positive][order], day[positive][order]
     ranked_right = np.zeros((days, days))
     for other, scores in enumerate(_split(prediction[~positive], day[~positive], days)):
-        scores = np.sort(scores)
-        below = np.searchsorted(scores, positive_scores, "left") + np.searchsorted(scores, positive_scores, "right")
+        ordered = np.sort(scores)
+        below = np.searchsorted(ordered, positive_scores, "left") + np.searchsorted(ordered, positive_scores, "right")
         ranked_right[:, other] = np.bincount(positive_days, below, days) / 2
 
     def replicates(weights: Floats) -> Floats:
@@ -115,7 +115,7 @@ def _pr_auc(label: Floats, prediction: Floats, day: Codes, days: int) -> tuple[f
     )
     found = np.cumsum(hits)[last_of_tie].astype(float)
     exact = (
-        float(_ratio(np.sum(np.diff(found, prepend=0.0) * found / (last_of_tie + 1), keepdims=True), found[-1:])[0])
+        float(_ratio(np.array([np.sum(np.diff(found, prepend=0.0) * found / (last_of_tie + 1))]), found[-1:])[0])
         if len(scores)
         else np.nan
     )

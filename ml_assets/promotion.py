@@ -21,6 +21,7 @@ from ml_assets.declaration_schema import Gates
 from ml_assets.evaluation import OVERALL, Comparison, Score
 
 Verdict = Literal["promoted", "rejected", "kept"]
+CANDIDATE = "candidate"
 CHAMPION = "champion"
 
 
@@ -92,7 +93,7 @@ def _enough_rows(evidence: Evidence, gates: Gates) -> Iterable[Reason]:
     yield Reason("enough_rows", passed, evidence.rows, gates.min_rows, text)
 
 
-def _not_rolled_back(evidence: Evidence, gates: Gates) -> Iterable[Reason]:
+def _not_rolled_back(evidence: Evidence, _: Gates) -> Iterable[Reason]:
     if evidence.rolled_back:
         yield Reason(
             "not_rolled_back",
@@ -121,7 +122,7 @@ def _against_champion(evidence: Evidence, gates: Gates) -> Iterable[Reason]:
         yield Reason("against_champion", True, None, None, "There is no champion yet; beating the baselines is enough.")
         return
     if evidence.champion_unusable:
-        text = f"Champion {evidence.champion_version} cannot be asked any more, so it is no hindrance: {evidence.champion_unusable}"
+        text = f"Champion {evidence.champion_version} cannot be asked any more: {evidence.champion_unusable}"
         yield Reason("against_champion", True, None, None, text)
         return
     if gates.against_champion == "none":
@@ -129,15 +130,15 @@ def _against_champion(evidence: Evidence, gates: Gates) -> Iterable[Reason]:
     difference = _difference(evidence, OVERALL)
     if difference is None or difference.rows < gates.min_rows:
         rows = 0 if difference is None else difference.rows
-        text = f"Only {rows:,} decisions are unseen by both this version and the champion; at least {gates.min_rows:,} are asked for."
+        text = f"Only {rows:,} decisions are unseen by it and by the champion; {gates.min_rows:,} are asked for."
         yield Reason("against_champion", False, rows, gates.min_rows, text)
     elif gates.against_champion == "better":
         passed = difference.high is not None and difference.high < 0
-        text = f"{'S' if passed else 'Not s'}ignificantly better than champion {evidence.champion_version}: {evidence.metric} {_by(difference)}."
+        text = f"{'S' if passed else 'Not s'}ignificantly better than champion {_against(evidence, difference)}."
         yield Reason("against_champion", passed, difference.high, 0.0, text)
     else:
         worse = difference.worse_by > 0 if difference.low is None else difference.low > 0
-        text = f"{'S' if worse else 'Not s'}ignificantly worse than champion {evidence.champion_version}: {evidence.metric} {_by(difference)}."
+        text = f"{'S' if worse else 'Not s'}ignificantly worse than champion {_against(evidence, difference)}."
         yield Reason(
             "against_champion", not worse, difference.worse_by if difference.low is None else difference.low, 0.0, text
         )
@@ -157,7 +158,8 @@ def _slices(evidence: Evidence, gates: Gates) -> Iterable[Reason]:
     worst = sorted(compared, key=lambda one: one.low or 0.0, reverse=True)
     failing = [one for one in worst if (one.low or 0.0) > gates.max_slice_regression]
     for one in failing:
-        text = f"Where {one.slice_name} is {one.slice_value} ({one.rows:,} decisions) it is worse than the champion beyond the tolerance: {evidence.metric} {_by(one)}."
+        where = f"Where {one.slice_name} is {one.slice_value} ({one.rows:,} decisions)"
+        text = f"{where} it is worse than champion {_against(evidence, one)}, beyond the tolerance."
         yield Reason("slices", False, one.low, gates.max_slice_regression, text)
     if not failing:
         figure = worst[0].low if worst else None
@@ -174,18 +176,20 @@ def _calibrated(evidence: Evidence, gates: Gates) -> Iterable[Reason]:
     if gates.max_calibration_error is None:
         return
     for score in evidence.scores:
-        if (score.subject, score.slice_name, score.metric) == ("candidate", OVERALL, "calibration_error"):
+        if (score.subject, score.slice_name, score.metric) == (CANDIDATE, OVERALL, "calibration_error"):
             figure = score.value if score.low is None else score.low
             passed = figure <= gates.max_calibration_error
             sure = "" if score.low is None else f" (surely above {score.low:.4f})"
-            text = f"Its probabilities are off by {score.value:.4f} on average{sure}; {gates.max_calibration_error:.4f} is allowed."
+            allowed = f"{gates.max_calibration_error:.4f} is allowed"
+            text = f"Its probabilities are off by {score.value:.4f} on average{sure}; {allowed}."
             yield Reason("calibration", passed, figure, gates.max_calibration_error, text)
 
 
 def _refit_consistent(evidence: Evidence, gates: Gates) -> Iterable[Reason]:
     limit = evidence.twin_loss + gates.max_refit_regression * abs(evidence.twin_loss)
     passed = evidence.refit_loss <= limit
-    text = f"The model that would serve has {evidence.metric} {abs(evidence.refit_loss):.4f} on the window, the one that was judged {abs(evidence.twin_loss):.4f}"
+    serving, judged = abs(evidence.refit_loss), abs(evidence.twin_loss)
+    text = f"On the window the model that would serve has {evidence.metric} {serving:.4f}, its judged twin {judged:.4f}"
     yield Reason(
         "refit_consistent",
         passed,
@@ -195,7 +199,7 @@ def _refit_consistent(evidence: Evidence, gates: Gates) -> Iterable[Reason]:
     )
 
 
-def _schema(evidence: Evidence, gates: Gates) -> Iterable[Reason]:
+def _schema(evidence: Evidence, _: Gates) -> Iterable[Reason]:
     declared, fitted = set(evidence.declared_schema), set(evidence.fitted_schema)
     passed = evidence.declared_schema == evidence.fitted_schema
     changed = sorted({name for name, _ in declared ^ fitted})
@@ -235,6 +239,10 @@ _GATES: tuple[Callable[[Evidence, Gates], Iterable[Reason]], ...] = (
 
 def _difference(evidence: Evidence, slice_name: str) -> Comparison | None:
     return next((one for one in evidence.comparisons if one.against == CHAMPION and one.slice_name == slice_name), None)
+
+
+def _against(evidence: Evidence, difference: Comparison) -> str:
+    return f"{evidence.champion_version}: {evidence.metric} {_by(difference)}"
 
 
 def _by(difference: Comparison) -> str:

@@ -15,25 +15,28 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
+import pyarrow.compute
 from filelock import FileLock
 from sklearn.pipeline import Pipeline
 
 from ml_assets.decision_rows import decision_keys, moments
-from ml_assets.declaration import ModelDeclaration
 from ml_assets.errors import ArtifactError, ScoringError, VersionMissing
 from ml_assets.estimators import predict
 from ml_assets.lake import PREDICTION_SCHEMA, Lake, Part, write_whole
+from ml_assets.model_declaration import ModelDeclaration
 from ml_assets.moments import Moments, as_datetime64, from_datetime64, in_utc, moment_of, text_of
 from ml_assets.registry import Registry, Version
 
+pc: Any = pyarrow.compute  # its functions are made when it is imported, where type checkers cannot see them
+
 Status = Literal["champion", "fallback", "no_champion", "nothing_due"]
 Positions = npt.NDArray[np.int64]
+EPOCH = np.datetime64(0, "us")
 LOCK_SECONDS = 600
 
 
@@ -85,8 +88,7 @@ class _PartRows:
     @property
     def watermark(self) -> np.datetime64:
         latest = [
-            values[~np.isnat(values)].max(initial=np.datetime64(0, "us"))
-            for values in (self.decision_at, self.label_known_at)
+            np.append(values[~np.isnat(values)], EPOCH).max() for values in (self.decision_at, self.label_known_at)
         ]
         return max(latest)
 
@@ -155,8 +157,9 @@ def choose_scorer(registry: Registry, declaration: ModelDeclaration, champion: V
     previous = registry.previous_champion(declaration.name)
     choices: list[tuple[Version, Literal["final", "fallback"]]] = [(champion, "final")]
     if declaration.service.fallback != "none":
-        choices += [(previous, "final")] if previous else []
-        choices += [(version, "fallback") for version in (champion, previous) if version and version.fallback_sha256]
+        if previous:
+            choices.append((previous, "final"))
+        choices.extend((version, "fallback") for version in (champion, previous) if version and version.fallback_sha256)
     for version, which in choices:
         try:
             pipeline = registry.load(version, which)

@@ -28,9 +28,9 @@ from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
 from ml_assets.decision_rows import DecisionRows
-from ml_assets.declaration import SHIPPED_ESTIMATORS, ModelDeclaration
 from ml_assets.errors import TrainingError
 from ml_assets.estimators import build_baseline, build_estimator
+from ml_assets.model_declaration import SHIPPED_ESTIMATORS, ModelDeclaration
 from ml_assets.moments import as_datetime64, in_utc, text_of
 from ml_assets.splitting import holdout, known_by
 
@@ -137,7 +137,7 @@ def train(
     Raises:
         TrainingError: if too few labels are known, or only one class of them.
     """
-    report = progress or (lambda what, done, of: None)
+    report = progress or _silent
     identity = identify(rows, declaration, as_of, lock_hash=lock_hash)
     split = holdout(rows, as_of, declaration.evaluation.window)
     report("twin", 0, 3)
@@ -208,6 +208,10 @@ def code_version(declaration: ModelDeclaration) -> str:
         source = inspect.getsourcefile(importlib.import_module(name.partition(":")[0]))
         digest.update(name.encode() + b"\0" + (Path(source).read_bytes() if source else b"") + b"\0")
     return digest.hexdigest()
+
+
+def _silent(*_: object) -> None:
+    """The progress of whoever does not want to see it."""
 
 
 def _fitted(model: Pipeline, rows: DecisionRows, declaration: ModelDeclaration, trained_through: datetime) -> Fitted:

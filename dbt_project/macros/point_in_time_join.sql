@@ -42,9 +42,9 @@ pit_bounds as (
     from (
         select
             {{ lookup.on | join(', ') }},
-            max(case when {{ lookup.known_at }} <= ({{ first_moment }}) then {{ lookup.known_at }} end) as pit_since
+            max(case when {{ lookup.known_at }} <= ({{ first_moment }}) then {{ lookup.known_at }} end) as pit_since,
+            (select last_decision from pit_bounds) as pit_until
         from {{ lookup.table }}
-        where {{ lookup.known_at }} <= (select last_decision from pit_bounds)
         group by {{ lookup.on | join(', ') }}
     )
 
@@ -72,7 +72,7 @@ pit_bounds as (
     from {{ lookup.table }} as features
     inner join {{ lookup.name }}_keys as keys on {{ point_in_time_same(lookup.on, 'features', 'keys') }}
     where
-        features.{{ lookup.known_at }} <= (select last_decision from pit_bounds)
+        features.{{ lookup.known_at }} <= keys.pit_until
         and (keys.pit_since is null or features.{{ lookup.known_at }} >= keys.pit_since)
 
 ),

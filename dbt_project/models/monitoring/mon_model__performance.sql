@@ -46,7 +46,7 @@ sliced as (
 
     select
         *,
-        'all' as slice_name,
+        'overall' as slice_name,
         'all' as slice_value
     from judged
 

@@ -1,0 +1,171 @@
+"""What `perennial status` says: gathered as plain values, then shown.
+
+What belongs here: reading what stands. What does not: changing anything, or computing what a table already holds.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+
+from dagster_defs.manifest import manifest_path
+from dagster_defs.resources import Home, build_home
+from dagster_defs.settings import Settings
+from ml_assets.declaration import read_declarations
+
+OVERALL = "overall"
+
+
+def gather_status(settings: Settings) -> dict[str, Any]:
+    """All that the status says, as values that JSON can hold (moments as text)."""
+    home = build_home(settings)
+    published = set(home.lake.tables()) if (settings.lake / "catalog.jsonl").exists() else set()
+    answer: dict[str, Any] = {
+        "home": str(settings.home),
+        "watermark": None,
+        "tables": len(published),
+        "models": {},
+        "checks": _checks(settings),
+    }
+    if "mon_data__health" in published:
+        health = home.lake.read("mon_data__health").to_pandas()
+        answer["watermark"] = health["last_known_at"].max()
+        counted = ("landed_rows", "staged_rows", "quarantined_rows", "rejected_files")
+        answer["rows"] = {name: int(health[name].sum()) for name in counted}
+    performance = (
+        home.lake.read("mon_model__performance").to_pandas() if "mon_model__performance" in published else None
+    )
+    for name, declaration in read_declarations(manifest_path(settings)).items():
+        champion = home.registry.champion(name)
+        metric = declaration.evaluation.metric
+        answer["models"][name] = {
+            "champion": champion.version if champion else None,
+            "trained_through": champion.trained_through if champion else None,
+            "training_rows": champion.training_rows if champion else None,
+            "judged": _judged(home, name, champion.version) if champion else {},
+            "metric": metric,
+            "live": _live(performance, name, metric),
+            "last_decision": _last_decision(home, name),
+        }
+    return answer
+
+
+def _last_decision(home: Home, model: str) -> dict[str, Any] | None:
+    last = home.decision_log.last(model)
+    if last is None:
+        return None
+    return {
+        "kind": last.kind,
+        "verdict": last.verdict,
+        "version": last.version,
+        "as_of": last.as_of,
+        "decided_at": last.decided_at,
+        "reasons": [reason["text"] for reason in last.reasons],
+    }
+
+
+def _judged(home: Home, model: str, version: int) -> dict[str, dict[str, float]]:
+    """Subject -> metric -> value of the evaluation that made this version champion."""
+    scores = home.lake.read_evaluations(model).to_pandas()
+    scores = scores[(scores["version"] == version) & (scores["slice_name"] == OVERALL)]
+    return {
+        str(subject): {str(row.metric): float(row.value) for row in rows.itertuples()}
+        for subject, rows in scores.groupby("subject", sort=False)
+    }
+
+
+def _live(performance: pd.DataFrame | None, model: str, metric: str) -> dict[str, Any] | None:
+    """The declared metric over the predictions whose outcome is known, weighted by decisions."""
+    if performance is None:
+        return None
+    rows = performance[
+        (performance["model"] == model) & (performance["slice_name"] == OVERALL) & (performance["metric"] == metric)
+    ]
+    if rows.empty:
+        return None
+    decisions = rows["decisions"].to_numpy()
+    return {
+        "days": len(rows),
+        "decisions": int(decisions.sum()),
+        "value": float((rows["value"].to_numpy() * decisions).sum() / decisions.sum()),
+    }
+
+
+def _checks(settings: Settings) -> dict[str, Any]:
+    path = settings.lake / "checks.jsonl"
+    lines = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    return {
+        "passed": sum(line["status"] == "pass" for line in lines),
+        "warned": [line["name"] for line in lines if line["status"] == "warn"],
+        "failed": [line["name"] for line in lines if line["status"] not in ("pass", "warn")],
+    }
+
+
+def _moment(value: Any) -> str:
+    """To the minute, UTC."""
+    return f"{pd.Timestamp(value):%Y-%m-%d %H:%M} UTC"
+
+
+def show_status(answer: dict[str, Any], console: Console) -> None:
+    """The same for a person."""
+    checks = answer["checks"]
+    if answer["watermark"] is None:
+        console.print(
+            "\n[bold]Data[/] none published yet: run [bold]perennial land[/], then dbt build, or [bold]make run[/]"
+        )
+    else:
+        known = _moment(answer["watermark"])
+        console.print(f"\n[bold]Data[/] known through {known}, {answer['tables']} tables published")
+    if "rows" in answer:
+        rows = answer["rows"]
+        console.print(
+            f"  {rows['landed_rows']:,} rows landed = {rows['staged_rows']:,} staged"
+            f" + {rows['quarantined_rows']:,} quarantined; {rows['rejected_files']} files rejected"
+        )
+    failed = checks["failed"]
+    state = f"[red]{len(failed)} failed: {', '.join(failed)}[/]" if failed else "[green]none failed[/]"
+    console.print(f"  checks: {checks['passed']} passed, {len(checks['warned'])} warned, {state}")
+    for name, model in answer["models"].items():
+        _show_model(name, model, console)
+
+
+def _show_model(name: str, model: dict[str, Any], console: Console) -> None:
+    if model["champion"] is None:
+        console.print(f"\n[bold]{name}[/] has no champion yet")
+    else:
+        console.print(
+            f"\n[bold]{name}[/] version {model['champion']}, {model['training_rows']:,} rows,"
+            f" labels known through {_moment(model['trained_through'])}"
+        )
+        console.print(scores_table("judged on the newest window", model["judged"]))
+    if model["live"]:
+        live = model["live"]
+        console.print(
+            f"  live: {model['metric']} {live['value']:.4f} over {live['decisions']:,} predictions"
+            f" of {live['days']} days whose outcome is known"
+        )
+    last = model["last_decision"]
+    if last:
+        console.print(
+            f"  last decision: {last['kind']} of version {last['version']}, [bold]{last['verdict']}[/],"
+            f" as of {_moment(last['as_of'])}"
+        )
+        for reason in last["reasons"]:
+            console.print(f"    [dim]- {reason}[/]", soft_wrap=True)
+
+
+def scores_table(title: str, scores: dict[str, dict[str, float]]) -> Table:
+    """Subjects down, metrics across."""
+    table = Table(box=None, header_style="dim", padding=(0, 1))
+    table.add_column(f"  {title}", no_wrap=True)
+    metrics = list(dict.fromkeys(metric for values in scores.values() for metric in values))
+    for metric in metrics:
+        table.add_column(metric.replace("calibration_error", "ece"), justify="right", no_wrap=True)
+    for subject, values in scores.items():
+        cells = [f"{values[metric]:.4f}" if metric in values else "" for metric in metrics]
+        table.add_row(f"  {subject.replace('baseline_', '')}", *cells)
+    return table
