@@ -45,7 +45,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             dg.define_asset_job(
                 REFRESH_JOB,
                 selection=everything,
-                description="Raw files to predictions and the tables that watch them, with a new candidate for each model.",
+                description="Raw files to predictions and what watches them, with a new candidate for each model.",
                 executor_def=dg.in_process_executor,
             ),
             dg.define_asset_job(

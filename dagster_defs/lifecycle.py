@@ -17,9 +17,11 @@ from ml_assets.declaration import ModelDeclaration
 TRAINING_POOL = "training"
 # Scoring goes before training where both wait (`dagster/priority`, higher first).
 SCORING_PRIORITY = "10"
+# By the wall clock: a day without new predictions is a day on which nothing landed or nothing ran.
+PREDICTIONS_LATE_AFTER = timedelta(days=1)
 
 
-def build_lifecycle_assets(declaration: ModelDeclaration) -> list[dg.AssetsDefinition]:
+def build_lifecycle_assets(declaration: ModelDeclaration) -> list[Any]:
     """The assets of one model, generated from its declaration alone."""
     model = declaration.name
     common: dict[str, Any] = {"group_name": "models", "owners": [declaration.owner.email], "tags": {"model": model}}
@@ -32,6 +34,7 @@ def build_lifecycle_assets(declaration: ModelDeclaration) -> list[dg.AssetsDefin
         kinds={"python", "scikitlearn", "mlflow"},
         code_version=declaration.fingerprint[:12],
         pool=TRAINING_POOL,
+        freshness_policy=_freshness(declaration.retraining.max_label_age),
         **common,
     )
     def candidate(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult:
@@ -112,6 +115,7 @@ def build_lifecycle_assets(declaration: ModelDeclaration) -> list[dg.AssetsDefin
         kinds={"python", "parquet"},
         op_tags={"dagster/priority": SCORING_PRIORITY},
         retry_policy=dg.RetryPolicy(max_retries=2, delay=5),
+        freshness_policy=_freshness(PREDICTIONS_LATE_AFTER),
         **common,
     )
     def predictions(home: Home) -> dg.MaterializeResult:
@@ -134,6 +138,11 @@ def build_lifecycle_assets(declaration: ModelDeclaration) -> list[dg.AssetsDefin
         )
 
     return [candidate, evaluation, champion, predictions]
+
+
+def _freshness(age: timedelta | None) -> dg.FreshnessPolicy | None:
+    """Late after `age`, with a warning when three quarters of it have passed."""
+    return dg.FreshnessPolicy.time_window(fail_window=age, warn_window=age * 0.75) if age else None
 
 
 def build_backtest_asset(declaration: ModelDeclaration) -> dg.AssetsDefinition:

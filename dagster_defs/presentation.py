@@ -39,8 +39,8 @@ def interval_markdown(scores: pd.DataFrame) -> str:
     """One line a subject: value and interval. `scores` is indexed by subject, with value, low and high."""
     lines = ["| subject | value | 90 % interval |", "|---|---|---|"]
     lines += [
-        f"| {subject} | {row.value:.4f} | {row.low:.4f} to {row.high:.4f} |"
-        for subject, row in zip(scores.index, scores.itertuples(), strict=True)
+        f"| {subject} | {score['value']:.4f} | {score['low']:.4f} to {score['high']:.4f} |"
+        for subject, score in scores.to_dict("index").items()
     ]
     return "\n".join(lines)[:1000]
 

@@ -87,12 +87,9 @@ def _live(performance: pd.DataFrame | None, model: str, metric: str) -> dict[str
     ]
     if rows.empty:
         return None
-    decisions = rows["decisions"].to_numpy()
-    return {
-        "days": len(rows),
-        "decisions": int(decisions.sum()),
-        "value": float((rows["value"].to_numpy() * decisions).sum() / decisions.sum()),
-    }
+    weights = [int(number) for number in rows["decisions"]]
+    total = sum(value * weight for value, weight in zip(rows["value"], weights, strict=True))
+    return {"days": len(weights), "decisions": sum(weights), "value": float(total / sum(weights))}
 
 
 def _checks(settings: Settings) -> dict[str, Any]:

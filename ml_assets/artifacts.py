@@ -136,5 +136,7 @@ def _renumber(node: Any, numbers: dict[int, int], files: dict[str, str]) -> None
         if isinstance(node.get("file"), str) and "__loader__" in node:
             name = node["file"]
             node["file"] = files.setdefault(name, f"{len(files) + 1}{Path(name).suffix}")
+        if isinstance(node.get("n_threads"), dict):
+            node["n_threads"]["content"] = "1"  # boosting notes how many processors the machine had; it changes no tree
         for inner in node.values():
             _renumber(inner, numbers, files)

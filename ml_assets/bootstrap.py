@@ -42,9 +42,9 @@ def measure_by_day(
 ) -> Interval:
     """The metric and its interval. `day` holds codes 0..D-1, `weights` is (replicates, D).
 
-    A calibration error cannot be negative, so noise only adds to it, and resampling adds as much once more. Its interval is
-    therefore the basic one (2 x figure - replicate; Davison and Hinkley 1997, section 5.2), which takes that out again: it
-    is about the error without noise, and the figure itself may lie above it.
+    A calibration error cannot be negative, so noise only adds to it, and resampling adds as much once more. Its
+    interval is therefore the basic one (2 x figure - replicate; Davison and Hinkley 1997, section 5.2), which takes
+    that out again: it is about the error without noise, and the figure itself may lie above it.
     """
     value, replicates = metric.by_day(label, prediction, day, weights.shape[1])
     drawn = replicates(weights)

@@ -290,7 +290,9 @@ class _Reader:
                     self.report_ml(place, f"found {by!r}; baseline_rates needs a list of columns")
                 for name in by if isinstance(by, list) else ():
                     if name in outcome:
-                        self.report_ml(place, f"found {name!r}, the label or its time: a baseline may not see it either")
+                        self.report_ml(
+                            place, f"found {name!r}, the label or its time: a baseline may not see it either"
+                        )
                     elif name not in types:
                         self.report_ml(
                             place, f"found {name!r}, which is not a column of {table}{did_you_mean(str(name), types)}"

@@ -42,7 +42,9 @@ def _logistic() -> Pipeline:
 
 
 def spoiled_at(shop: str) -> Pipeline:
-    """A logistic regression that is wrong in one shop only: fitted as if it were not, so the spoiling is in what it is asked."""
+    """A logistic regression that is wrong in one shop only: fitted as if it were not, so the spoiling is in what it is
+    asked.
+    """
     return Pipeline([("spoil", SpoiledWhenAsked(shop)), ("model", _logistic())])
 
 

@@ -54,17 +54,21 @@ def test_retraining_in_other_processes_with_other_threads_gives_the_same_files()
     outputs = []
     for threads, seed in (("1", "1"), ("2", "2")):
         environment = {**os.environ, "OMP_NUM_THREADS": threads, "PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT)}
-        done = subprocess.run([sys.executable, "-c", IN_ANOTHER_PROCESS], env=environment, cwd=ROOT, capture_output=True, text=True, check=True)
+        command = [sys.executable, "-c", IN_ANOTHER_PROCESS]
+        done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=True)
         outputs.append(done.stdout)
     assert outputs[0] == outputs[1]
     assert len(set(outputs[0].split())) == 6
 
 
-def test_a_loaded_model_answers_as_the_saved_one(store: ArtifactStore, fitted: Pipeline, rows: DecisionRows, declaration: ModelDeclaration) -> None:
+def test_a_loaded_model_answers_as_the_saved_one(
+    store: ArtifactStore, fitted: Pipeline, rows: DecisionRows, declaration: ModelDeclaration
+) -> None:
     sha256 = store.save(fitted)
     assert store.path(sha256).name == f"{sha256}.skops"
     loaded = store.load(sha256)
-    np.testing.assert_array_equal(predict(loaded, rows.inputs, declaration.task), predict(fitted, rows.inputs, declaration.task))
+    expected = predict(fitted, rows.inputs, declaration.task)
+    np.testing.assert_array_equal(predict(loaded, rows.inputs, declaration.task), expected)
     assert canonical_bytes(loaded) == canonical_bytes(fitted)
 
 

@@ -47,7 +47,9 @@ def test_the_last_line_of_a_model_and_kind_is_found(log: DecisionLog) -> None:
     append(log, 1)
     append(log, 2, model="kept")
     append(log, 3, kind="rollback")
-    assert [one.version for one in (log.last("returns", "promotion"), log.last("kept"), log.last("returns")) if one] == [1, 2, 3]
+    assert [
+        one.version for one in (log.last("returns", "promotion"), log.last("kept"), log.last("returns")) if one
+    ] == [1, 2, 3]
     assert log.last("other") is None
 
 
@@ -109,6 +111,8 @@ def test_dbt_reads_the_moments_as_timestamps(log: DecisionLog) -> None:
     append(log)
     columns = "{decided_at: 'timestamp', as_of: 'timestamp', reasons: 'json'}"
     with duckdb.connect() as connection:
-        row = connection.execute(f"select decided_at, as_of from read_json('{log.path}', columns = {columns})").fetchone()
+        row = connection.execute(
+            f"select decided_at, as_of from read_json('{log.path}', columns = {columns})"
+        ).fetchone()
     assert row == (NOON.replace(tzinfo=None), NOON.replace(tzinfo=None))
     assert json.loads(log.path.read_text())["decided_at"] == "2030-01-01T12:00:00Z"

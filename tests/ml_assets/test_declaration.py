@@ -88,12 +88,16 @@ MISTAKES = {
     "a slice that is no column": ({"evaluation__slices": ["shopp"]}, "of trn_returns; did you mean 'shop'?"),
     "a metric of another task": (
         {"evaluation__metric": "mae"},
-        "config.meta.ml.evaluation.metric: found 'mae', a metric of another task than binary_classification; use one of",
+        "config.meta.ml.evaluation.metric: found 'mae', a metric of another task than binary_classification; use one "
+        "of",
     ),
     "a metric that there is not": ({"evaluation__metric": "logloss"}, "did you mean 'log_loss'?"),
     "a duration without a unit": ({"evaluation__window": "28"}, "config.meta.ml.evaluation.window: found '28', not a"),
     "a duration that is a number": ({"retraining__cooldown": 3}, "config.meta.ml.retraining.cooldown: found 3, not a"),
-    "a count of windows upside down": ({"retraining__drift__windows": "5 of 2"}, "found '5 of 2', not a count of windows"),
+    "a count of windows upside down": (
+        {"retraining__drift__windows": "5 of 2"},
+        "found '5 of 2', not a count of windows",
+    ),
     "a date that is none": ({"evaluation__backtest_from": "spring"}, "found 'spring', not a date such as 2013-04-01"),
     "an estimator that there is not": ({"estimator": "gradient_bosting"}, "did you mean 'gradient_boosting'?"),
     "an estimator of another task": ({"estimator": "linear"}, "found 'linear', which is not for binary_classification"),
@@ -132,7 +136,9 @@ def test_a_training_set_without_its_times_is_refused(role: str) -> None:
 def test_a_role_that_there_is_not_is_named() -> None:
     manifest = manifest_of(returns=RETURNS)
     manifest["nodes"][f"model.shop.{TABLE}"]["columns"]["price"]["config"]["meta"]["role"] = "featur"
-    assert any("has role 'featur'" in problem and "did you mean 'feature'?" in problem for problem in problems_of(manifest))
+    assert any(
+        "has role 'featur'" in problem and "did you mean 'feature'?" in problem for problem in problems_of(manifest)
+    )
 
 
 def test_a_model_has_an_owner_and_one_training_set() -> None:
@@ -164,7 +170,11 @@ def test_all_mistakes_of_all_models_come_together() -> None:
 
 def test_the_fingerprint_follows_what_decides_the_fit_and_nothing_else() -> None:
     model = declared(RETURNS)
-    for changes in ({"params": {"max_iter": 26}}, {"estimator": "logistic", "params": {}}, {"features": {"exclude": ["weight"]}}):
+    for changes in (
+        {"params": {"max_iter": 26}},
+        {"estimator": "logistic", "params": {}},
+        {"features": {"exclude": ["weight"]}},
+    ):
         assert declared(RETURNS, **changes).fingerprint != model.fingerprint
     for changes in ({"gates__confidence": 0.8}, {"service__fallback": "none"}, {"retraining__cooldown": "4 days"}):
         other = declared(RETURNS, **changes)

@@ -21,7 +21,9 @@ def test_codes_follow_the_names_and_not_the_order_of_the_rows() -> None:
 
 def test_an_unknown_category_is_missing() -> None:
     encoder = FeatureEncoder(["shop"], ["size"]).fit(table(["a", "b"], [1, 2]))
-    np.testing.assert_array_equal(encoder.transform(table(["c", "b", None], [1, None, 3])), [[np.nan, 1], [1, np.nan], [np.nan, 3]])
+    np.testing.assert_array_equal(
+        encoder.transform(table(["c", "b", None], [1, None, 3])), [[np.nan, 1], [1, np.nan], [np.nan, 3]]
+    )
 
 
 def test_only_the_most_frequent_categories_are_kept() -> None:
@@ -39,7 +41,9 @@ def test_arrow_dictionaries_and_pandas_give_the_same_matrix() -> None:
 
 
 def test_every_numeric_type_becomes_float64() -> None:
-    frame = pa.table({"flag": pa.array([True, None]), "count": pa.array([3, None], pa.int32()), "share": pa.array([0.5, None])})
+    frame = pa.table(
+        {"flag": pa.array([True, None]), "count": pa.array([3, None], pa.int32()), "share": pa.array([0.5, None])}
+    )
     matrix = FeatureEncoder([], ["flag", "count", "share"]).fit(frame).transform(frame)
     assert matrix.dtype == np.float64
     np.testing.assert_array_equal(matrix, [[1, 3, 0.5], [np.nan] * 3])

@@ -42,7 +42,12 @@ def test_a_binary_estimator_gives_probabilities_that_mean_something(rows: Decisi
 
 @pytest.mark.parametrize(
     ("name", "changes"),
-    [("gradient_boosting", {"params": {"max_iter": 20}}), ("linear", {}), ("baseline_rates", {"params": {"by": ["shop"]}}), ("baseline_constant", {})],
+    [
+        ("gradient_boosting", {"params": {"max_iter": 20}}),
+        ("linear", {}),
+        ("baseline_rates", {"params": {"by": ["shop"]}}),
+        ("baseline_constant", {}),
+    ],
 )
 @pytest.mark.parametrize("metric", ["mae", "rmse", "pinball"])
 def test_a_regression_estimator_gives_values(frame: Any, name: str, changes: dict[str, Any], metric: str) -> None:
@@ -55,7 +60,12 @@ def test_a_regression_estimator_gives_values(frame: Any, name: str, changes: dic
 
 
 def test_boosting_fits_the_loss_of_the_declared_metric() -> None:
-    losses = {metric: build_estimator(declared(KEPT, "kept", estimator="gradient_boosting", evaluation__metric=metric))[-1].loss for metric in ("mae", "rmse", "pinball")}
+    losses = {
+        metric: build_estimator(declared(KEPT, "kept", estimator="gradient_boosting", evaluation__metric=metric))[
+            -1
+        ].loss
+        for metric in ("mae", "rmse", "pinball")
+    }
     assert losses == {"mae": "absolute_error", "rmse": "squared_error", "pinball": "quantile"}
 
 
@@ -88,7 +98,12 @@ def test_batches_do_not_change_the_answers(rows: DecisionRows, monkeypatch: pyte
 
 
 def test_rates_are_drawn_towards_the_whole_by_their_shrinkage() -> None:
-    model = declared(RETURNS, evaluation__baselines=[{"estimator": "baseline_rates", "params": {"by": ["shop", "pieces"], "shrinkage": 10.0}}])
+    model = declared(
+        RETURNS,
+        evaluation__baselines=[
+            {"estimator": "baseline_rates", "params": {"by": ["shop", "pieces"], "shrinkage": 10.0}}
+        ],
+    )
     rows = decision_rows(pa.Table.from_pandas(orders(days=10), preserve_index=False), model)
     known = rows.where(~np.isnan(rows.label))
     frame = known.inputs.to_pandas().assign(label=known.label)
@@ -103,7 +118,9 @@ def test_rates_are_drawn_towards_the_whole_by_their_shrinkage() -> None:
 
 
 def test_an_estimator_without_probabilities_is_refused_for_a_binary_task(rows: DecisionRows) -> None:
-    model = declared(RETURNS, estimator="sklearn.linear_model:RidgeClassifier", params={}, features={"include": ["pieces", "weight"]})
+    model = declared(
+        RETURNS, estimator="sklearn.linear_model:RidgeClassifier", params={}, features={"include": ["pieces", "weight"]}
+    )
     fitted = fit(holdout(rows, AS_OF, model.evaluation.window).train, model, AS_OF).model
     with pytest.raises(TrainingError, match="RidgeClassifier has no predict_proba"):
         predict(fitted, rows.inputs, model.task)

@@ -38,22 +38,32 @@ def test_each_figure_is_that_of_its_slice(judged: DecisionRows, answers: Floats,
     scores = score_subjects(judged, {"candidate": answers, "other": 1 - answers}, declaration)
     assert len(scores) == 5 * 2 * 5
     for score in scores:
-        inside = np.full(len(frame), True) if score.slice_name == "overall" else (frame["shop"] == score.slice_value).to_numpy()
+        inside = (
+            np.full(len(frame), True)
+            if score.slice_name == "overall"
+            else (frame["shop"] == score.slice_value).to_numpy()
+        )
         prediction = answers if score.subject == "candidate" else 1 - answers
-        assert score.value == measure(score.metric, judged.label[inside], prediction[inside])
+        assert score.value == pytest.approx(measure(score.metric, judged.label[inside], prediction[inside]), abs=1e-12)
         assert score.rows == inside.sum()
         assert score.low is not None
         assert score.high is not None
 
 
-def test_the_same_rows_give_the_same_intervals(judged: DecisionRows, answers: Floats, declaration: ModelDeclaration) -> None:
+def test_the_same_rows_give_the_same_intervals(
+    judged: DecisionRows, answers: Floats, declaration: ModelDeclaration
+) -> None:
     assert score_subjects(judged, {"x": answers}, declaration) == score_subjects(judged, {"x": answers}, declaration)
 
 
-def test_a_comparison_is_signed_so_that_positive_is_worse(judged: DecisionRows, answers: Floats, declaration: ModelDeclaration) -> None:
+def test_a_comparison_is_signed_so_that_positive_is_worse(
+    judged: DecisionRows, answers: Floats, declaration: ModelDeclaration
+) -> None:
     worse = np.clip(answers + 0.2, 0.01, 0.99)
     (overall, *slices) = compare(judged, worse, answers, declaration, against="champion", by_slice=True)
-    assert overall.worse_by == pytest.approx(measure("log_loss", judged.label, worse) - measure("log_loss", judged.label, answers))
+    assert overall.worse_by == pytest.approx(
+        measure("log_loss", judged.label, worse) - measure("log_loss", judged.label, answers)
+    )
     assert overall.low is not None
     assert overall.low > 0
     assert [one.slice_value for one in slices] == ["kiosk", "north", "south", "west"]

@@ -51,27 +51,40 @@ def life(lake: Lake, registry: Registry, log: DecisionLog, now: Clock) -> Life:
 def test_the_first_candidate_that_beats_the_baselines_is_champion(life: Life, declaration: ModelDeclaration) -> None:
     result = life.step(declaration)
     assert (result.decision.verdict, result.is_new, life.champion()) == ("promoted", True, 1)
-    assert {reason.gate for reason in result.decision.reasons} >= {"beats_baseline_constant", "beats_baseline_rates_by_shop"}
+    assert {reason.gate for reason in result.decision.reasons} >= {
+        "beats_baseline_constant",
+        "beats_baseline_rates_by_shop",
+    }
 
 
-def test_a_second_run_with_nothing_new_fits_nothing_and_decides_nothing(life: Life, declaration: ModelDeclaration, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_second_run_with_nothing_new_fits_nothing_and_decides_nothing(
+    life: Life, declaration: ModelDeclaration, monkeypatch: pytest.MonkeyPatch
+) -> None:
     life.step(declaration)
     monkeypatch.setattr("ml_assets.lifecycle.train", pytest.fail)
     monkeypatch.setattr("ml_assets.lifecycle.read_rows", pytest.fail)
     monkeypatch.setattr("ml_assets.lifecycle.judge", pytest.fail)
     files = {path: path.stat().st_mtime_ns for path in life.lake.root.rglob("*") if path.is_file()}
-    assert lifecycle.make_candidate(life.lake, life.registry, declaration, lock_hash="lock", as_of=AS_OF).is_new is False
+    assert (
+        lifecycle.make_candidate(life.lake, life.registry, declaration, lock_hash="lock", as_of=AS_OF).is_new is False
+    )
     result = life.step(declaration)
     assert (result.decision.verdict, result.is_new, result.logged) == ("kept", False, None)
     assert life.log.verify() == 1
     assert {path: path.stat().st_mtime_ns for path in life.lake.root.rglob("*") if path.is_file()} == files
 
 
-def test_new_rows_without_a_new_label_make_no_new_version(life: Life, declaration: ModelDeclaration, frame: pd.DataFrame) -> None:
+def test_new_rows_without_a_new_label_make_no_new_version(
+    life: Life, declaration: ModelDeclaration, frame: pd.DataFrame
+) -> None:
     first = lifecycle.make_candidate(life.lake, life.registry, declaration, lock_hash="lock")
-    more = frame.tail(3).assign(order_id=[90001, 90002, 90003], decided_at=frame["decided_at"].max(), outcome_known_at=pd.NaT, is_returned=pd.NA)
+    more = frame.tail(3).assign(
+        order_id=[90001, 90002, 90003], decided_at=frame["decided_at"].max(), outcome_known_at=pd.NaT, is_returned=pd.NA
+    )
     publish(life.lake.root, pd.concat([frame, more.astype(frame.dtypes)]))
-    again = lifecycle.make_candidate(life.lake, life.registry, declaration, lock_hash="lock", as_of=FIRST_DAY + timedelta(days=121))
+    again = lifecycle.make_candidate(
+        life.lake, life.registry, declaration, lock_hash="lock", as_of=FIRST_DAY + timedelta(days=121)
+    )
     assert (again.is_new, again.version) == (False, first.version)
 
 
@@ -81,10 +94,13 @@ def test_a_fresher_candidate_that_is_not_worse_takes_over(life: Life, declaratio
     assert life.champion() == 2
 
 
-def test_a_candidate_that_is_worse_overall_never_touches_the_champion(life: Life, declaration: ModelDeclaration) -> None:
+def test_a_candidate_that_is_worse_overall_never_touches_the_champion(
+    life: Life, declaration: ModelDeclaration
+) -> None:
     life.step(declaration)
     before = life.registry._registered("returns")
-    result = life.step(declared(RETURNS, features={"include": ["shop", "pieces"]}), LATER)
+    worse = declared(RETURNS, features={"include": ["shop", "pieces"]}, gates__max_slice_regression=None)
+    result = life.step(worse, LATER)
     assert result.decision.verdict == "rejected"
     assert [reason.gate for reason in result.decision.failed] == ["against_champion"]
     assert life.registry._registered("returns") == before
@@ -97,7 +113,9 @@ def test_a_candidate_that_is_worse_overall_never_touches_the_champion(life: Life
 def test_a_candidate_that_is_worse_on_one_slice_only_is_rejected_for_that_slice(life: Life) -> None:
     """It is better everywhere else, and overall: the champion does not know the price."""
     life.step(declared(RETURNS, features={"include": ["shop", "pieces"]}))
-    spoiled = declared(RETURNS, estimator=f"{ELSEWHERE}:spoiled_at", params={"shop": "kiosk"}, gates__max_calibration_error=None)
+    spoiled = declared(
+        RETURNS, estimator=f"{ELSEWHERE}:spoiled_at", params={"shop": "kiosk"}, gates__max_calibration_error=None
+    )
     result = life.step(spoiled, LATER)
     gates = {reason.gate: reason for reason in result.decision.reasons}
     assert gates["against_champion"].passed
@@ -105,7 +123,9 @@ def test_a_candidate_that_is_worse_on_one_slice_only_is_rejected_for_that_slice(
     assert gates["against_champion"].figure < 0
     assert [reason.text[:22] for reason in result.decision.failed] == ["Where shop is kiosk (2"]
     assert life.champion() == 1
-    sound = declared(RETURNS, estimator=f"{ELSEWHERE}:spoiled_at", params={"shop": "nowhere"}, gates__max_calibration_error=None)
+    sound = declared(
+        RETURNS, estimator=f"{ELSEWHERE}:spoiled_at", params={"shop": "nowhere"}, gates__max_calibration_error=None
+    )
     assert life.step(sound, LATER).decision.verdict == "promoted"
 
 
@@ -122,15 +142,23 @@ def test_both_sides_are_judged_on_decisions_that_neither_has_seen(life: Life, de
     evidence = lifecycle.evaluate_candidate(life.lake, life.registry, declaration, version, now=life.now)
     assert evidence.champion_side == "twin"
     assert evidence.compared_from == LATER - timedelta(days=28)
-    much_later = lifecycle.make_candidate(life.lake, life.registry, declared(RETURNS, evaluation__window="10 days"), lock_hash="lock", as_of=LATER)
-    evidence = lifecycle.evaluate_candidate(life.lake, life.registry, declared(RETURNS, evaluation__window="10 days"), much_later.version, now=life.now)
+    much_later = lifecycle.make_candidate(
+        life.lake, life.registry, declared(RETURNS, evaluation__window="10 days"), lock_hash="lock", as_of=LATER
+    )
+    evidence = lifecycle.evaluate_candidate(
+        life.lake, life.registry, declared(RETURNS, evaluation__window="10 days"), much_later.version, now=life.now
+    )
     assert evidence.champion_side == "final"
 
 
-def test_a_window_that_grew_is_compared_only_where_the_champions_twin_is_blind(life: Life, declaration: ModelDeclaration) -> None:
+def test_a_window_that_grew_is_compared_only_where_the_champions_twin_is_blind(
+    life: Life, declaration: ModelDeclaration
+) -> None:
     life.step(declaration)
     wide = declared(RETURNS, evaluation__window="60 days")
-    version = lifecycle.make_candidate(life.lake, life.registry, wide, lock_hash="lock", as_of=AS_OF + timedelta(days=7)).version
+    version = lifecycle.make_candidate(
+        life.lake, life.registry, wide, lock_hash="lock", as_of=AS_OF + timedelta(days=7)
+    ).version
     evidence = lifecycle.evaluate_candidate(life.lake, life.registry, wide, version, now=life.now)
     assert evidence.window_start == AS_OF - timedelta(days=53)
     assert evidence.compared_from == AS_OF - timedelta(days=28)
@@ -175,7 +203,9 @@ def test_there_is_nothing_to_roll_back_to_before_a_second_champion(life: Life, d
         lifecycle.rollback(life.registry, life.log, "returns", now=life.now, reason="test")
 
 
-def test_a_crash_between_log_and_champion_is_made_good_by_the_next_call(life: Life, declaration: ModelDeclaration, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_crash_between_log_and_champion_is_made_good_by_the_next_call(
+    life: Life, declaration: ModelDeclaration, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(Registry, "promote", lambda *args: (_ for _ in ()).throw(KeyboardInterrupt()))
         with pytest.raises(KeyboardInterrupt):
@@ -204,7 +234,9 @@ def test_a_champion_that_cannot_be_read_does_not_block_its_successor(life: Life,
     assert text.startswith("Champion 1 cannot be asked any more: ")
 
 
-def test_a_champion_whose_column_is_gone_does_not_block_its_successor(life: Life, declaration: ModelDeclaration, frame: pd.DataFrame) -> None:
+def test_a_champion_whose_column_is_gone_does_not_block_its_successor(
+    life: Life, declaration: ModelDeclaration, frame: pd.DataFrame
+) -> None:
     life.step(declaration)
     publish(life.lake.root, frame.drop(columns="weight"))
     result = life.step(declared(RETURNS, features={"exclude": ["weight"]}), LATER)
@@ -218,7 +250,9 @@ def test_other_gates_are_another_question(life: Life, declaration: ModelDeclarat
     assert [line.version for line in life.log.read()] == [1, 1]
 
 
-def test_the_figures_are_written_for_dbt_and_are_the_same_when_written_again(life: Life, declaration: ModelDeclaration) -> None:
+def test_the_figures_are_written_for_dbt_and_are_the_same_when_written_again(
+    life: Life, declaration: ModelDeclaration
+) -> None:
     life.step(declaration)
     life.step(declaration, LATER)
     table = life.lake.read_evaluations("returns").to_pandas()
@@ -254,21 +288,30 @@ def test_a_regression_lives_the_same_life(life: Life) -> None:
 
 
 def test_a_window_without_outcomes_is_said(life: Life, declaration: ModelDeclaration) -> None:
-    version = lifecycle.make_candidate(life.lake, life.registry, declaration, lock_hash="lock", as_of=FIRST_DAY + timedelta(days=200)).version
+    version = lifecycle.make_candidate(
+        life.lake, life.registry, declaration, lock_hash="lock", as_of=FIRST_DAY + timedelta(days=200)
+    ).version
     with pytest.raises(TrainingError, match="no decision after 2030-06-22 00:00 has a known is_returned"):
         lifecycle.evaluate_candidate(life.lake, life.registry, declaration, version, now=life.now)
 
 
-def test_the_watermark_is_the_latest_moment_in_the_data(life: Life, declaration: ModelDeclaration, frame: pd.DataFrame) -> None:
+def test_the_watermark_is_the_latest_moment_in_the_data(
+    life: Life, declaration: ModelDeclaration, frame: pd.DataFrame
+) -> None:
     latest = max(frame["decided_at"].max(), frame["outcome_known_at"].max())
     assert lifecycle.watermark(life.lake, declaration).replace(tzinfo=None) == latest.to_pydatetime()
 
 
-def test_the_log_is_plain_json_that_a_person_can_read(life: Life, declaration: ModelDeclaration, tmp_path: Path) -> None:
+def test_the_log_is_plain_json_that_a_person_can_read(
+    life: Life, declaration: ModelDeclaration, tmp_path: Path
+) -> None:
     life.step(declaration)
     line: dict[str, Any] = json.loads(life.log.path.read_text())
     assert line["decided_at"].startswith("2031-01-01T00:00:00")
-    assert line["evidence"]["scores"]["candidate"]["log_loss"] < line["evidence"]["scores"]["baseline_constant"]["log_loss"]
+    assert (
+        line["evidence"]["scores"]["candidate"]["log_loss"]
+        < line["evidence"]["scores"]["baseline_constant"]["log_loss"]
+    )
     assert {"gate", "passed", "figure", "threshold", "text"} == set(line["reasons"][0])
 
 
@@ -280,4 +323,7 @@ def test_nothing_reads_the_clock_but_the_log(life: Life, declaration: ModelDecla
 
     evidence = lifecycle.evaluate_candidate(life.lake, life.registry, declaration, version, now=no_clock)
     kept = replace(evidence, champion_version=version.version)
-    assert lifecycle.decide_and_promote(life.registry, life.log, declaration, kept, now=no_clock).decision.verdict == "kept"
+    assert (
+        lifecycle.decide_and_promote(life.registry, life.log, declaration, kept, now=no_clock).decision.verdict
+        == "kept"
+    )

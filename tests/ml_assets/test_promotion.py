@@ -41,7 +41,11 @@ GOOD = Evidence(
     champion_unusable=None,
     compared_from=AS_OF - timedelta(days=28),
     scores=(calibration(0.01, 0.004),),
-    comparisons=(against("rates", -0.05, -0.06, -0.04), against(CHAMPION, -0.001, -0.003, 0.001), at_shop(0.01, -0.01, 0.03)),
+    comparisons=(
+        against("rates", -0.05, -0.06, -0.04),
+        against(CHAMPION, -0.001, -0.003, 0.001),
+        at_shop(0.01, -0.01, 0.03),
+    ),
     refit_loss=0.46,
     twin_loss=0.47,
     declared_schema=SCHEMA,
@@ -69,13 +73,19 @@ def test_a_candidate_that_passes_every_gate_is_promoted() -> None:
     assert [reason.gate for reason in decision.reasons] == [
         "enough_rows", "beats_rates", "against_champion", "slices", "calibration", "refit_consistent", "schema",
     ]  # fmt: skip
-    assert all(reason.text.endswith(".") and reason.text[0].isupper() for reason in decision.reasons)
+    assert all(reason.text.endswith(".") and not reason.text[0].islower() for reason in decision.reasons)
 
 
 REJECTED = {
-    "significantly worse than the champion": ({"comparisons": compared(against(CHAMPION, 0.004, 0.001, 0.007))}, "against_champion"),
+    "significantly worse than the champion": (
+        {"comparisons": compared(against(CHAMPION, 0.004, 0.001, 0.007))},
+        "against_champion",
+    ),
     "worse on one slice only": ({"comparisons": compared(GOOD.comparisons[1], at_shop(0.05, 0.03, 0.07))}, "slices"),
-    "not better than a baseline": ({"comparisons": (against("rates", 0.001, -0.01, 0.01), *GOOD.comparisons[1:])}, "beats_rates"),
+    "not better than a baseline": (
+        {"comparisons": (against("rates", 0.001, -0.01, 0.01), *GOOD.comparisons[1:])},
+        "beats_rates",
+    ),
     "surely miscalibrated": ({"scores": (calibration(0.04, 0.03),)}, "calibration"),
     "a final model that disagrees with its twin": ({"refit_loss": 0.7}, "refit_consistent"),
     "other features than declared": ({"fitted_schema": (("shop", "categorical"),)}, "schema"),
@@ -95,7 +105,9 @@ def test_a_candidate_is_rejected_for_one_reason(changes: dict[str, Any], gate: s
 PROMOTED = {
     "worse, but not significantly": {"comparisons": compared(against(CHAMPION, 0.004, -0.001, 0.009))},
     "worse on a slice of few rows": {"comparisons": compared(GOOD.comparisons[1], at_shop(0.05, 0.03, 0.07, rows=199))},
-    "significantly worse on a slice, within the tolerance": {"comparisons": compared(GOOD.comparisons[1], at_shop(0.02, 0.01, 0.03))},
+    "significantly worse on a slice, within the tolerance": {
+        "comparisons": compared(GOOD.comparisons[1], at_shop(0.02, 0.01, 0.03))
+    },
     "a calibration figure that may be noise": {"scores": (calibration(0.04, 0.01),)},
     "no champion yet": {"champion_version": None, "comparisons": compared()},
     "a champion that cannot be asked": {"champion_unusable": "its file is gone", "comparisons": compared()},
@@ -128,7 +140,10 @@ def test_a_gate_that_is_switched_off_is_not_asked() -> None:
 
 @pytest.mark.parametrize(("measured", "verdict"), [(4.0, "promoted"), (6.0, "rejected"), (None, "rejected")])
 def test_latency_counts_where_a_limit_is_declared(measured: float | None, verdict: str) -> None:
-    assert decide(GATES.model_copy(update={"max_latency_milliseconds": 5.0}), latency_milliseconds=measured).verdict == verdict
+    assert (
+        decide(GATES.model_copy(update={"max_latency_milliseconds": 5.0}), latency_milliseconds=measured).verdict
+        == verdict
+    )
 
 
 def test_the_champion_itself_is_kept() -> None:

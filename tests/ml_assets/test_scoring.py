@@ -52,16 +52,24 @@ def test_exactly_the_decisions_that_the_champion_cannot_have_learned_from_are_pr
     assert set(table["scored_as_of"].to_pylist()) == {report.as_of.replace(tzinfo=None) if report.as_of else None}
 
 
-def test_the_predictions_are_those_of_the_model(lake: Lake, registry: Registry, declaration: ModelDeclaration, frame: pd.DataFrame) -> None:
+def test_the_predictions_are_those_of_the_model(
+    lake: Lake, registry: Registry, declaration: ModelDeclaration, frame: pd.DataFrame
+) -> None:
     champion = promoted(lake, registry, declaration)
     score_due(lake, registry, declaration)
-    answers = predict(registry.load(champion), pa.Table.from_pandas(frame, preserve_index=False), "binary_classification")
+    answers = predict(
+        registry.load(champion), pa.Table.from_pandas(frame, preserve_index=False), "binary_classification"
+    )
     by_key = dict(zip([f"{row.order_id}|{row.line}" for row in frame.itertuples()], answers, strict=True))
     table = lake.read_predictions("returns")
-    np.testing.assert_array_equal(table["prediction"].to_numpy(), [by_key[key] for key in table["decision_key"].to_pylist()])
+    np.testing.assert_array_equal(
+        table["prediction"].to_numpy(), [by_key[key] for key in table["decision_key"].to_pylist()]
+    )
 
 
-def test_a_second_run_reads_no_part_and_writes_nothing(lake: Lake, registry: Registry, declaration: ModelDeclaration) -> None:
+def test_a_second_run_reads_no_part_and_writes_nothing(
+    lake: Lake, registry: Registry, declaration: ModelDeclaration
+) -> None:
     promoted(lake, registry, declaration)
     first = score_due(lake, registry, declaration)
     before = {path: path.stat().st_mtime_ns for path in first.files}
@@ -70,7 +78,9 @@ def test_a_second_run_reads_no_part_and_writes_nothing(lake: Lake, registry: Reg
     assert {path: path.stat().st_mtime_ns for path in first.files} == before
 
 
-def test_a_new_day_costs_its_own_part_and_touches_its_own_dates(tmp_path: Path, registry: Registry, declaration: ModelDeclaration) -> None:
+def test_a_new_day_costs_its_own_part_and_touches_its_own_dates(
+    tmp_path: Path, registry: Registry, declaration: ModelDeclaration
+) -> None:
     frame = orders()
     cut = pd.Timestamp(FIRST_DAY).tz_convert(None) + timedelta(days=118)
     lake = publish(tmp_path / "lake", frame[frame["decided_at"] < cut])
@@ -97,7 +107,9 @@ def test_a_decision_keeps_its_prediction_whoever_is_champion_later(
     assert all_bytes(lake) == before
 
 
-def test_losing_the_notes_costs_time_but_predicts_nothing_twice(lake: Lake, registry: Registry, declaration: ModelDeclaration) -> None:
+def test_losing_the_notes_costs_time_but_predicts_nothing_twice(
+    lake: Lake, registry: Registry, declaration: ModelDeclaration
+) -> None:
     promoted(lake, registry, declaration)
     score_due(lake, registry, declaration)
     before = all_bytes(lake)
@@ -107,7 +119,9 @@ def test_losing_the_notes_costs_time_but_predicts_nothing_twice(lake: Lake, regi
     assert all_bytes(lake) == before
 
 
-def test_a_predictions_file_that_was_removed_is_made_again(lake: Lake, registry: Registry, declaration: ModelDeclaration) -> None:
+def test_a_predictions_file_that_was_removed_is_made_again(
+    lake: Lake, registry: Registry, declaration: ModelDeclaration
+) -> None:
     promoted(lake, registry, declaration)
     report = score_due(lake, registry, declaration)
     before = all_bytes(lake)
@@ -116,7 +130,9 @@ def test_a_predictions_file_that_was_removed_is_made_again(lake: Lake, registry:
     assert all_bytes(lake) == before
 
 
-def test_decisions_after_as_of_wait(lake: Lake, registry: Registry, declaration: ModelDeclaration, frame: pd.DataFrame) -> None:
+def test_decisions_after_as_of_wait(
+    lake: Lake, registry: Registry, declaration: ModelDeclaration, frame: pd.DataFrame
+) -> None:
     champion = promoted(lake, registry, declaration)
     moment = AS_OF + timedelta(days=3)
     early = score_due(lake, registry, declaration, as_of=moment)
@@ -126,7 +142,9 @@ def test_decisions_after_as_of_wait(lake: Lake, registry: Registry, declaration:
     assert early.rows + late.rows == len(expected_due(frame, champion))
 
 
-def test_an_older_champion_is_asked_about_what_the_newer_one_had_learned(lake: Lake, registry: Registry, declaration: ModelDeclaration, frame: pd.DataFrame) -> None:
+def test_an_older_champion_is_asked_about_what_the_newer_one_had_learned(
+    lake: Lake, registry: Registry, declaration: ModelDeclaration, frame: pd.DataFrame
+) -> None:
     first = promoted(lake, registry, declaration)
     second = promoted(lake, registry, declaration, AS_OF + timedelta(days=7))
     score_due(lake, registry, declaration)
@@ -136,7 +154,9 @@ def test_an_older_champion_is_asked_about_what_the_newer_one_had_learned(lake: L
     assert lake.read_predictions("returns").num_rows == len(expected_due(frame, first))
 
 
-def test_without_a_champion_nothing_is_predicted_and_that_is_said(lake: Lake, registry: Registry, declaration: ModelDeclaration) -> None:
+def test_without_a_champion_nothing_is_predicted_and_that_is_said(
+    lake: Lake, registry: Registry, declaration: ModelDeclaration
+) -> None:
     report = score_due(lake, registry, declaration)
     assert (report.status, report.rows, report.reason) == ("no_champion", 0, "returns has no champion yet")
 
@@ -148,7 +168,9 @@ def spoil(registry: Registry, *hashes: str | None) -> None:
         path.write_bytes(path.read_bytes()[:-9])
 
 
-def test_a_broken_champion_is_stood_in_for_by_the_one_before(lake: Lake, registry: Registry, declaration: ModelDeclaration) -> None:
+def test_a_broken_champion_is_stood_in_for_by_the_one_before(
+    lake: Lake, registry: Registry, declaration: ModelDeclaration
+) -> None:
     first = promoted(lake, registry, declaration)
     second = promoted(lake, registry, declaration, AS_OF + timedelta(days=7))
     spoil(registry, second.sha256)
@@ -161,7 +183,9 @@ def test_a_broken_champion_is_stood_in_for_by_the_one_before(lake: Lake, registr
     assert "was changed" in reason
 
 
-def test_where_no_model_is_left_the_baseline_answers(lake: Lake, registry: Registry, declaration: ModelDeclaration) -> None:
+def test_where_no_model_is_left_the_baseline_answers(
+    lake: Lake, registry: Registry, declaration: ModelDeclaration
+) -> None:
     champion = promoted(lake, registry, declaration)
     registry.artifacts.path(champion.sha256).unlink()
     report = score_due(lake, registry, declaration)
@@ -170,7 +194,9 @@ def test_where_no_model_is_left_the_baseline_answers(lake: Lake, registry: Regis
     assert len(set(table["prediction"].to_pylist())) == 4
 
 
-def test_where_nothing_is_left_it_fails_and_says_why(lake: Lake, registry: Registry, declaration: ModelDeclaration) -> None:
+def test_where_nothing_is_left_it_fails_and_says_why(
+    lake: Lake, registry: Registry, declaration: ModelDeclaration
+) -> None:
     champion = promoted(lake, registry, declaration)
     spoil(registry, champion.sha256, champion.fallback_sha256)
     with pytest.raises(ScoringError, match=r"no model can answer; .*version 1 \(final\).*version 1 \(fallback\)"):
@@ -180,21 +206,27 @@ def test_where_nothing_is_left_it_fails_and_says_why(lake: Lake, registry: Regis
     assert all_bytes(lake) == {}
 
 
-def test_keys_that_repeat_are_refused(tmp_path: Path, registry: Registry, declaration: ModelDeclaration, frame: pd.DataFrame) -> None:
+def test_keys_that_repeat_are_refused(
+    tmp_path: Path, registry: Registry, declaration: ModelDeclaration, frame: pd.DataFrame
+) -> None:
     lake = publish(tmp_path / "lake", pd.concat([frame, frame.tail(1)]))
     promoted(lake, registry, declaration)
     with pytest.raises(ScoringError, match=r"trn_returns, part 2030-04: the entity columns do not identify a decision"):
         score_due(lake, registry, declaration)
 
 
-def test_the_champions_own_features_are_read_when_the_declaration_has_moved_on(lake: Lake, registry: Registry, declaration: ModelDeclaration) -> None:
+def test_the_champions_own_features_are_read_when_the_declaration_has_moved_on(
+    lake: Lake, registry: Registry, declaration: ModelDeclaration
+) -> None:
     champion = promoted(lake, registry, declaration)
     fewer = declared(RETURNS, features={"include": ["shop", "pieces"]})
     report = score_due(lake, registry, fewer)
     assert (report.status, report.version) == ("champion", champion.version)
 
 
-def test_a_score_is_kept_apart_from_any_clock(lake: Lake, registry: Registry, declaration: ModelDeclaration, log: DecisionLog, now: Callable[[], datetime]) -> None:
+def test_a_score_is_kept_apart_from_any_clock(
+    lake: Lake, registry: Registry, declaration: ModelDeclaration, log: DecisionLog, now: Callable[[], datetime]
+) -> None:
     promoted(lake, registry, declaration)
     report = score_due(lake, registry, declaration)
     assert report.as_of is not None

@@ -53,7 +53,11 @@ def test_rows_decided_before_the_cut_and_known_after_it_are_in_neither_part(rows
 
 def test_a_known_outcome_without_a_label_teaches_nothing(rows: DecisionRows) -> None:
     holed = DecisionRows(
-        rows.inputs, np.where(np.arange(len(rows)) % 2, rows.label, np.nan), rows.decision_at, rows.label_known_at, rows.keys
+        rows.inputs,
+        np.where(np.arange(len(rows)) % 2, rows.label, np.nan),
+        rows.decision_at,
+        rows.label_known_at,
+        rows.keys,
     )
     assert not np.isnan(known_by(holed, AS_OF).label).any()
     assert not np.isnan(judged_between(holed, FIRST_DAY, AS_OF).label).any()
