@@ -1,4 +1,4 @@
-{{ config(unique_key=['destination', 'known_at'], meta={'publish': {'by_month': 'known_at', 'order_by': ['destination', 'known_at']}}) }}
+{{ config(unique_key=['destination', 'known_at']) }}
 {%- set changed_from = changed_from() %}
 {%- set measures = [
     'waiting_flights',

@@ -1,5 +1,3 @@
-{{ config(meta={'publish': {'order_by': ['sequence']}}) }}
-
 with
 
 decisions as (

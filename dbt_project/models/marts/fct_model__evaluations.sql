@@ -1,5 +1,3 @@
-{{ config(meta={'publish': {'order_by': ['model', 'version', 'subject', 'slice_name', 'slice_value', 'metric']}}) }}
-
 with
 
 evaluations as (

@@ -2,8 +2,7 @@
     materialized='incremental',
     incremental_strategy='delete+insert',
     unique_key=['model', 'decision_key'],
-    on_schema_change='fail',
-    meta={'publish': {'by_month': 'decision_at', 'order_by': ['model', 'decision_at', 'decision_key']}}
+    on_schema_change='fail'
 ) }}
 
 with

@@ -1,5 +1,3 @@
-{{ config(meta={'publish': {'order_by': ['table_name']}}) }}
-
 with
 
 files as (

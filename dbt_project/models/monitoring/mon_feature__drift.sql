@@ -2,8 +2,7 @@
     materialized='incremental',
     incremental_strategy='delete+insert',
     unique_key=['model', 'model_version', 'window_start'],
-    on_schema_change='fail',
-    meta={'publish': {'order_by': ['model', 'model_version', 'window_start', 'feature']}}
+    on_schema_change='fail'
 ) }}
 -- depends_on: {{ ref('trn_late_arrival') }}
 

@@ -1,5 +1,3 @@
-{{ config(meta={'publish': {'by_month': 'decision_date', 'order_by': ['model', 'decision_date', 'slice_name', 'slice_value', 'metric']}}) }}
-
 with
 
 predictions as (

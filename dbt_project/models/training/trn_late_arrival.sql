@@ -1,4 +1,4 @@
-{{ config(unique_key='flight_id', meta={'publish': {'by_month': 'decision_at', 'order_by': ['decision_at', 'flight_id']}}) }}
+{{ config(unique_key='flight_id') }}
 {%- set changed_from = changed_from() %}
 
 with
