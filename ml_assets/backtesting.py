@@ -55,6 +55,7 @@ def backtest(
     through: datetime,
     every: timedelta,
     first: datetime | None = None,
+    threads: int = 1,
     progress: Progress | None = None,
     after_origin: Callable[[Origin], None] | None = None,
 ) -> Backtest:
@@ -86,7 +87,10 @@ def backtest(
         if len(piece) == 0:
             continue
         known = known_by(rows, origin)
-        models = {"candidate": fit(known, declaration, origin), **fit_baselines(known, declaration, origin)}
+        models = {
+            "candidate": fit(known, declaration, origin, threads=threads),
+            **fit_baselines(known, declaration, origin),
+        }
         answers = {name: predict(fitted.model, piece.inputs, declaration.task) for name, fitted in models.items()}
         values = {name: measure(declaration.evaluation.metric, piece.label, answer) for name, answer in answers.items()}
         report.append(Origin(origin, end, len(known), len(piece), values))

@@ -29,6 +29,7 @@ from ml_assets.encoders import FeatureEncoder, FrameSelector
 from ml_assets.errors import TrainingError
 from ml_assets.metrics import PINBALL_QUANTILE, Floats
 from ml_assets.model_declaration import ModelDeclaration
+from ml_assets.threads import limited_to
 
 # Trees read a whole batch once a tree: a batch that stays in the processor's cache is scored more than twice as fast as
 # all rows at once.
@@ -64,9 +65,9 @@ def predict(model: Pipeline, inputs: pa.Table, task: str) -> Floats:
     Raises:
         TrainingError: if the model answers with something else.
     """
-    batches = [
-        _predict_batch(model, inputs.slice(start, BATCH_ROWS), task) for start in range(0, inputs.num_rows, BATCH_ROWS)
-    ]
+    starts = range(0, inputs.num_rows, BATCH_ROWS)
+    with limited_to(1):
+        batches = [_predict_batch(model, inputs.slice(start, BATCH_ROWS), task) for start in starts]
     predictions = np.concatenate(batches) if batches else np.zeros(0)
     if not np.isfinite(predictions).all():
         raise TrainingError(

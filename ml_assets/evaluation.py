@@ -16,8 +16,9 @@ import pyarrow.compute
 
 from ml_assets.bootstrap import REPLICATES, SEED, Interval, day_weights, measure_by_day, worse_by_day
 from ml_assets.decision_rows import DecisionRows
-from ml_assets.metrics import METRICS, Floats, metrics_of
+from ml_assets.metrics import METRICS, Codes, Floats, metrics_of
 from ml_assets.model_declaration import ModelDeclaration
+from ml_assets.threads import limited_to
 
 pc: Any = pyarrow.compute  # its functions are made when it is imported, where type checkers cannot see them
 
@@ -69,22 +70,8 @@ def score_subjects(
         predictions: by subject, each of the rows' length.
     """
     days, weights = _days_and_weights(rows, replicates, seed)
-    scores = []
-    for slice_name, slice_value, chosen in slices_of(rows, declaration.evaluation.slices):
-        for subject, prediction in predictions.items():
-            for metric in metrics_of(declaration.task):
-                figure = measure_by_day(
-                    METRICS[metric],
-                    rows.label[chosen],
-                    prediction[chosen],
-                    days[chosen],
-                    weights,
-                    declaration.gates.confidence,
-                )
-                scores.append(
-                    Score(subject, slice_name, slice_value, metric, figure.value, figure.low, figure.high, len(chosen))
-                )
-    return tuple(scores)
+    with limited_to(1):
+        return tuple(_scores(rows, predictions, declaration, days, weights))
 
 
 def compare(
@@ -98,23 +85,20 @@ def compare(
     replicates: int = REPLICATES,
     seed: int = SEED,
 ) -> tuple[Comparison, ...]:
-    """The paired difference in the declared metric on the same rows and the same drawn days, overall and (if wanted) by
-    slice.
+    """The paired difference in the declared metric on the same rows and the same drawn days.
+
+    Args:
+        candidate, other: predictions, each of the rows' length.
+        by_slice: whether each slice is compared too, or all rows only.
     """
-    metric = METRICS[declaration.evaluation.metric]
+    metric, confidence = METRICS[declaration.evaluation.metric], declaration.gates.confidence
     days, weights = _days_and_weights(rows, replicates, seed)
     comparisons = []
-    for slice_name, slice_value, chosen in slices_of(rows, declaration.evaluation.slices if by_slice else ()):
-        figure = worse_by_day(
-            metric,
-            rows.label[chosen],
-            candidate[chosen],
-            other[chosen],
-            days[chosen],
-            weights,
-            declaration.gates.confidence,
-        )
-        comparisons.append(Comparison(against, slice_name, slice_value, metric.name, *_parts(figure), len(chosen)))
+    with limited_to(1):
+        for slice_name, slice_value, chosen in slices_of(rows, declaration.evaluation.slices if by_slice else ()):
+            sides = candidate[chosen], other[chosen]
+            figure = worse_by_day(metric, rows.label[chosen], *sides, days[chosen], weights, confidence)
+            comparisons.append(Comparison(against, slice_name, slice_value, metric.name, *_parts(figure), len(chosen)))
     return tuple(comparisons)
 
 
@@ -136,6 +120,18 @@ def slices_of(rows: DecisionRows, names: Sequence[str]) -> Iterator[tuple[str, s
             zip(encoded.dictionary.to_pylist(), groups, strict=True), key=lambda pair: pair[0]
         ):
             yield name, value, positions
+
+
+def _scores(
+    rows: DecisionRows, predictions: Mapping[str, Floats], declaration: ModelDeclaration, days: Codes, weights: Floats
+) -> Iterator[Score]:
+    confidence = declaration.gates.confidence
+    for slice_name, slice_value, chosen in slices_of(rows, declaration.evaluation.slices):
+        label, day = rows.label[chosen], days[chosen]
+        for subject, prediction in predictions.items():
+            for metric in metrics_of(declaration.task):
+                figure = measure_by_day(METRICS[metric], label, prediction[chosen], day, weights, confidence)
+                yield Score(subject, slice_name, slice_value, metric, *_parts(figure), len(chosen))
 
 
 def _days_and_weights(rows: DecisionRows, replicates: int, seed: int) -> tuple[npt.NDArray[np.int64], Floats]:

@@ -95,6 +95,7 @@ def make_candidate(
     *,
     lock_hash: str,
     as_of: datetime | None = None,
+    threads: int = 1,
     progress: Progress | None = None,
 ) -> CandidateResult:
     """Trains on every label known by `as_of` (default: the watermark), or finds the version that this would be.
@@ -112,7 +113,9 @@ def make_candidate(
     found = registry.find(declaration.name, identity.fingerprint)
     if found is not None and registry.has_files(found):
         return CandidateResult(found, is_new=False)
-    candidate = train(rows, declaration, moment, lock_hash=lock_hash, table_hash=table_hash, progress=progress)
+    candidate = train(
+        rows, declaration, moment, lock_hash=lock_hash, table_hash=table_hash, threads=threads, progress=progress
+    )
     return CandidateResult(registry.log_candidate(candidate), is_new=found is None)
 
 
@@ -218,11 +221,20 @@ def run_backtest(
     every: timedelta = timedelta(days=7),
     through: datetime | None = None,
     first: datetime | None = None,
+    threads: int = 1,
     progress: Progress | None = None,
 ) -> Backtest:
     """Replays the model over the published training set (see `backtesting`)."""
     end = in_utc(through) if through else watermark(lake, declaration)
-    return backtest(read_rows(lake, declaration), declaration, through=end, every=every, first=first, progress=progress)
+    return backtest(
+        read_rows(lake, declaration),
+        declaration,
+        through=end,
+        every=every,
+        first=first,
+        threads=threads,
+        progress=progress,
+    )
 
 
 def _made_before(

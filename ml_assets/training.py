@@ -25,7 +25,6 @@ from typing import Literal, Protocol
 
 import numpy as np
 from sklearn.pipeline import Pipeline
-from threadpoolctl import threadpool_limits
 
 from ml_assets.decision_rows import DecisionRows
 from ml_assets.errors import TrainingError
@@ -33,6 +32,7 @@ from ml_assets.estimators import build_baseline, build_estimator
 from ml_assets.model_declaration import SHIPPED_ESTIMATORS, ModelDeclaration
 from ml_assets.moments import as_datetime64, in_utc, text_of
 from ml_assets.splitting import holdout, known_by
+from ml_assets.threads import limited_to
 
 Progress = Callable[[str, int, int], None]
 Side = Literal["final", "twin"]
@@ -124,6 +124,7 @@ def train(
     *,
     lock_hash: str,
     table_hash: str = "",
+    threads: int = 1,
     progress: Progress | None = None,
 ) -> Candidate:
     """The judged twin, the final model and the fallback.
@@ -132,6 +133,7 @@ def train(
         rows: of the training set; those whose label is not known by `as_of` teach nothing.
         as_of: the moment of the training, data time.
         lock_hash: sha256 of the environment's lock.
+        threads: more are faster on an idle machine and much slower on a busy one (`threads.py`); the model is the same.
         progress: called with (what, done, of).
 
     Raises:
@@ -141,10 +143,10 @@ def train(
     identity = identify(rows, declaration, as_of, lock_hash=lock_hash)
     split = holdout(rows, as_of, declaration.evaluation.window)
     report("twin", 0, 3)
-    twin = fit(split.train, declaration, split.cut)
+    twin = fit(split.train, declaration, split.cut, threads=threads)
     report("final", 1, 3)
     known = known_by(rows, as_of)
-    final = fit(known, declaration, as_of)
+    final = fit(known, declaration, as_of, threads=threads)
     report("fallback", 2, 3)
     fallback = None
     if declaration.service.fallback == "baseline" and declaration.baselines:
@@ -166,14 +168,14 @@ def train(
     )
 
 
-def fit(rows: DecisionRows, declaration: ModelDeclaration, trained_through: datetime) -> Fitted:
+def fit(rows: DecisionRows, declaration: ModelDeclaration, trained_through: datetime, *, threads: int = 1) -> Fitted:
     """The declared estimator, fitted on exactly these rows.
 
     Raises:
         TrainingError: if there are too few rows, or only one class; or if a label among them was not known by
             `trained_through`.
     """
-    return _fitted(build_estimator(declaration), rows, declaration, trained_through)
+    return _fitted(build_estimator(declaration), rows, declaration, trained_through, threads)
 
 
 def fit_baselines(rows: DecisionRows, declaration: ModelDeclaration, trained_through: datetime) -> dict[str, Fitted]:
@@ -214,10 +216,12 @@ def _silent(*_: object) -> None:
     """The progress of whoever does not want to see it."""
 
 
-def _fitted(model: Pipeline, rows: DecisionRows, declaration: ModelDeclaration, trained_through: datetime) -> Fitted:
+def _fitted(
+    model: Pipeline, rows: DecisionRows, declaration: ModelDeclaration, trained_through: datetime, threads: int = 1
+) -> Fitted:
     _check(rows, declaration, trained_through)
     label = rows.label.astype(np.int64) if declaration.task == "binary_classification" else rows.label
-    with threadpool_limits(limits=1, user_api="blas"):  # sums in parallel are added in another order each time
+    with limited_to(threads):
         model.fit(rows.inputs, label)
     return Fitted(model, in_utc(trained_through), len(rows))
 

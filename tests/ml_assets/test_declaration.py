@@ -88,8 +88,7 @@ MISTAKES = {
     "a slice that is no column": ({"evaluation__slices": ["shopp"]}, "of trn_returns; did you mean 'shop'?"),
     "a metric of another task": (
         {"evaluation__metric": "mae"},
-        "config.meta.ml.evaluation.metric: found 'mae', a metric of another task than binary_classification; use one "
-        "of",
+        "evaluation.metric: found 'mae', a metric of another task than binary_classification; use one of",
     ),
     "a metric that there is not": ({"evaluation__metric": "logloss"}, "did you mean 'log_loss'?"),
     "a duration without a unit": ({"evaluation__window": "28"}, "config.meta.ml.evaluation.window: found '28', not a"),

@@ -5,21 +5,20 @@
 #}
 
 {% macro publishable(results) -%}
-    {#- Public models that this invocation built or tested, and of which nothing failed. -#}
+    {#- Public models that this invocation built or tested; none of them if anything in it failed: readers see all of a state or the one before. -#}
     {% set touched = [] %}
     {% set spoiled = [] %}
     {% for result in results %}
-        {% set good = result.status | string in ('success', 'pass', 'warn', 'no-op') %}
-        {% if result.node.resource_type == 'model' %}
-            {% do (touched if good else spoiled).append(result.node.unique_id) %}
+        {% if result.status | string not in ('success', 'pass', 'warn', 'no-op') %}
+            {% do spoiled.append(result.node.unique_id) %}
+        {% elif result.node.resource_type == 'model' %}
+            {% do touched.append(result.node.unique_id) %}
         {% elif result.node.resource_type in ('test', 'unit_test') %}
-            {% for unique_id in result.node.depends_on.nodes %}
-                {% do (touched if good else spoiled).append(unique_id) %}
-            {% endfor %}
+            {% do touched.extend(result.node.depends_on.nodes) %}
         {% endif %}
     {% endfor %}
     {% set models = [] %}
-    {% for unique_id in touched | unique | sort if unique_id not in spoiled %}
+    {% for unique_id in (touched | unique | sort if not spoiled else []) %}
         {% set node = graph.nodes.get(unique_id) %}
         {% if node and node.resource_type == 'model' and node.config.access == 'public' %}
             {% do models.append(node) %}
@@ -46,10 +45,10 @@
         ~ "left(md5('" ~ (signature | join(',')) ~ "' || count(*) || '/' || coalesce(sum(hash(rows)::hugeint), 0)), 16) as fingerprint "
         ~ "from rows " ~ ("group by 1" if by else "") ~ "), "
         ~ "wanted as (select part, row_count, fingerprint, 'tables/" ~ node.name ~ ".' || part || '.' || fingerprint || '.parquet' as file from parts), "
-        ~ "present as (select parse_filename(file) as name from glob('" ~ home() ~ "/lake/tables/" ~ node.name ~ ".*.parquet')) "
+        ~ "present as (select parse_filename(filename) as name, size from read_blob('" ~ home() ~ "/lake/tables/" ~ node.name ~ ".*.parquet')) "
         ~ "select wanted.part, wanted.row_count, wanted.fingerprint, wanted.file from wanted "
         ~ "left join perennial_published as published on published.model = '" ~ node.name ~ "' and published.part = wanted.part "
-        ~ "and published.fingerprint = wanted.fingerprint and parse_filename(published.file) in (select name from present) "
+        ~ "and published.fingerprint = wanted.fingerprint and (parse_filename(published.file), published.bytes) in (select (name, size) from present) "
         ~ "where published.part is null order by 1"
     ).rows %}
     {% for row in rows %}

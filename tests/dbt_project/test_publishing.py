@@ -1,0 +1,179 @@
+"""What readers see: nothing but what was tested, the same bytes for the same rows, and always one whole state."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow.parquet
+import pytest
+from dbt_homes import PROJECT, Home, Project, copy_landing, landing_files
+
+LATE = "nycflights13/arrivals/2013-01-05T0000Z--2013-01-06T0000Z.csv"
+
+
+def test_the_catalog_states_the_hash_size_and_rows_of_every_file(template: Home) -> None:
+    lake = template.path / "lake"
+
+    assert template.catalog()
+    for part in template.catalog():
+        content = (lake / part["file"]).read_bytes()
+        assert (part["sha256"], part["bytes"]) == (hashlib.sha256(content).hexdigest(), len(content))
+        assert part["rows"] == pyarrow.parquet.read_metadata(lake / part["file"]).num_rows
+        assert part["fingerprint"] in part["file"]
+
+
+def test_every_public_model_is_published(template: Home) -> None:
+    models = [node for node in template.project.manifest().nodes.values() if node.resource_type == "model"]
+    public = {node.name for node in models if node.config.access == "public"}
+    empty = {name for name in public if template.rows(f"select count(*) from {name}") == [(0,)]}
+
+    assert public - empty <= {part["table"] for part in template.catalog()} <= public
+
+
+def test_a_second_build_writes_no_byte(home: Home) -> None:
+    bytes_before, times_before = home.lake(), home.written_at()
+
+    assert home.build()
+
+    assert home.lake() == bytes_before
+    times = home.written_at()
+    times.pop("checks.jsonl"), times_before.pop("checks.jsonl")  # replaced by the same bytes
+    assert times == times_before
+
+
+@pytest.fixture(scope="module")
+def built_in_steps(template: Home, feed: Path, copy_home: Callable[[Home], Home]) -> Home:
+    """A home that grew: a day without its arrivals, half a day, then the rest of that day and the arrivals of the day before."""
+    home = copy_home(template)
+    days = [path for path in landing_files(feed) if not path.endswith("all.csv")]
+    steps = [
+        [path for path in days if path.endswith("--2013-01-06T0000Z.csv") and path != LATE],
+        [path for path in days if path.endswith("--2013-01-06T1430Z.csv")],
+        [path for path in days if path[-20:-4] > "2013-01-06T1430Z"] + [LATE],
+    ]
+    for paths in steps:
+        assert paths
+        copy_landing(feed, home, paths)
+        build = home.build()
+        assert build, build.failures()
+    return home
+
+
+def test_a_table_built_in_steps_is_the_table_built_at_once(
+    built_in_steps: Home, feed: Path, project: Project, tmp_path: Path
+) -> None:
+    at_once = Home(tmp_path, project)
+    copy_landing(feed, at_once, landing_files(feed))
+
+    assert at_once.build()
+
+    assert {part["part"] for part in at_once.catalog()} >= {"2013-01", "all"}
+    assert built_in_steps.published() == at_once.published()
+
+
+def test_only_what_changed_is_published_again(built_in_steps: Home, template: Home) -> None:
+    before = {part["file"] for part in template.catalog()}
+    after = {part["file"] for part in built_in_steps.catalog()}
+
+    kept = {file.split("/")[1].split(".")[0] for file in before & after}
+
+    assert {"dim_aircraft", "dim_airports", "dim_carriers"} <= kept
+    assert "trn_late_arrival" not in kept
+
+
+@pytest.mark.parametrize("lost", ["catalog.jsonl", "tables/trn_late_arrival."])
+def test_what_a_crash_left_out_is_written_by_the_next_build(home: Home, lost: str) -> None:
+    before = home.published()
+    (file,) = (name for name in before if name.startswith(lost))
+    (home.path / "lake" / file).unlink()
+
+    assert home.build("trn_late_arrival")
+
+    assert home.published() == before
+
+
+def test_a_part_that_was_cut_short_is_written_again(home: Home) -> None:
+    before = home.published()
+    (file,) = (home.path / "lake" / name for name in before if name.startswith("tables/trn_late_arrival."))
+    file.write_bytes(file.read_bytes()[:1000])
+
+    assert home.build("trn_late_arrival")
+
+    assert home.published() == before
+
+
+# --- contracts
+
+
+@dataclass(frozen=True)
+class Breach:
+    """A change of a model's SQL that breaks its contract, and the words by which the build must name it."""
+
+    model: str
+    replacements: dict[str, str]
+    named: tuple[str, ...]
+
+    @property
+    def path(self) -> str:
+        return f"models/features/{self.model}.sql"
+
+
+BREACHES = {
+    "type": Breach(
+        "ftr_origin__weather",
+        {"latest.visibility_miles,": "latest.visibility_miles::varchar as visibility_miles,"},
+        ("visibility_miles", "data type mismatch"),
+    ),
+    "missing column": Breach(
+        "ftr_origin__weather", {"        latest.wind_gust_mph,\n": ""}, ("wind_gust_mph", "missing in definition")
+    ),
+    "null": Breach(
+        "ftr_origin__weather",
+        {"        latest.origin,\n": "        nullif(latest.origin, 'JFK') as origin,\n"},
+        ("NOT NULL constraint failed", "ftr_origin__weather", "origin"),
+    ),
+    "range": Breach(
+        "ftr_origin__weather",
+        {"        latest.wind_speed_mph,\n": "        latest.wind_speed_mph + 1000 as wind_speed_mph,\n"},
+        ("CHECK constraint failed", "ftr_origin__weather", "wind_speed_mph"),
+    ),
+    "duplicate key": Breach(
+        "ftr_origin__weather",
+        {"select * from changes": "select * from changes\nunion all\nselect * from changes"},
+        ("unique_combination_ftr_origin__weather_origin__known_at",),
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def breakable(
+    template: Home, feed: Path, copy_home: Callable[[Home], Home], tmp_path_factory: pytest.TempPathFactory
+) -> Home:
+    """A copy of the project, and a home in which one more day has landed and has not been built."""
+    folder = tmp_path_factory.mktemp("project") / "dbt_project"
+    shutil.copytree(PROJECT, folder, ignore=shutil.ignore_patterns("target", "logs", ".*"))
+    home = Home(copy_home(template).path, Project(folder, tmp_path_factory.mktemp("broken_target")))
+    copy_landing(feed, home, [path for path in landing_files(feed) if path.endswith("--2013-01-06T0000Z.csv")])
+    return home
+
+
+@pytest.fixture
+def standing(breakable: Home) -> Iterator[Home]:
+    """Whatever a test does to it, what was published stays as it was."""
+    before = breakable.published()
+    yield breakable
+    assert breakable.published() == before
+
+
+@pytest.mark.parametrize("breach", BREACHES.values(), ids=BREACHES)
+def test_a_broken_contract_stops_the_build_and_leaves_what_was_published(standing: Home, breach: Breach) -> None:
+    with standing.project.edited(breach.path, breach.replacements):
+        build = standing.build("+" + breach.model, "ftr_origin__traffic")
+
+    assert not build
+    for words in breach.named:
+        assert words in build.failures()

@@ -1,0 +1,214 @@
+"""The whole house on real data: a home of its own, a copy of the dbt project, and the doors by which both are used.
+
+Here: what a user can do (land, run a job, run dbt in a shell, ask) and what can be seen afterwards. Not here: what is expected; the tests say that.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pyarrow as pa
+
+from dagster_defs.definitions import REFRESH_JOB, SCORE_JOB, build_definitions
+from dagster_defs.resources import build_home
+from dagster_defs.running import instance_of, run_job
+from dagster_defs.settings import PROJECT_ROOT, Settings
+from ml_assets.decision_log import LoggedDecision
+from ml_assets.feeds.nycflights13 import land, parse_through
+from ml_assets.lake import Lake
+from ml_assets.registry import Registry
+
+BIN = Path(sys.executable).parent
+DBT_PROJECT = PROJECT_ROOT / "dbt_project"
+MODELS = ("arrival_delay", "late_arrival")
+NOT_SOURCES = shutil.ignore_patterns("target", "logs", ".*")
+
+
+def copy_project(folder: Path, replacements: Mapping[str, str] | None = None) -> Path:
+    """A copy of the dbt project; `replacements` (patterns) are made in every model's declaration."""
+    shutil.copytree(DBT_PROJECT, folder, ignore=NOT_SOURCES)
+    declare(folder, replacements or {})
+    return folder
+
+
+def declare(project: Path, replacements: Mapping[str, str], model: str = "*") -> None:
+    """Edits declarations; each pattern must be found in one of them at least."""
+    files = sorted((project / "models" / "ml_models").glob(f"{model}.yml"))
+    for pattern, new in replacements.items():
+        found = 0
+        for file in files:
+            text, count = re.subn(pattern, new, file.read_text())
+            found += count
+            if count:
+                file.write_text(text)
+        assert found, f"no declaration among {[file.name for file in files]} says {pattern!r}"
+
+
+@dataclass(frozen=True)
+class RealHome:
+    """A PERENNIAL_HOME and the dbt project that it is run with."""
+
+    path: Path
+    project: Path
+
+    @property
+    def settings(self) -> Settings:
+        return Settings(home=self.path, dbt_project=self.project).prepared()
+
+    @property
+    def lake(self) -> Lake:
+        return Lake(self.path / "lake")
+
+    @property
+    def registry(self) -> Registry:
+        return Registry(self.path / "registry")
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What every program of the home is started with, and nothing left over from another home."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("PERENNIAL_", "DAGSTER_", "DBT_"))}
+        return {
+            **kept,
+            "PATH": f"{BIN}{os.pathsep}{kept.get('PATH', '')}",
+            "PERENNIAL_HOME": str(self.path),
+            "PERENNIAL_DBT_PROJECT": str(self.project),
+            "OMP_NUM_THREADS": "1",
+            "DO_NOT_TRACK": "1",
+            "DAGSTER_DISABLE_TELEMETRY": "1",
+            "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+        }
+
+    @contextmanager
+    def entered(self) -> Iterator[None]:
+        """This process as if it had been started for this home."""
+        before = dict(os.environ)
+        try:
+            os.environ.clear()
+            os.environ.update(self.environment)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # other people's, of their libraries
+                yield
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
+
+    # --- doors
+
+    def land(self, through: str) -> None:
+        land(self.settings.landing, parse_through(through))
+
+    def run(self, job: str = REFRESH_JOB) -> list[str]:
+        """Runs a job in this process, and returns the assets that it made.
+
+        Raises:
+            PerennialError: if a step failed.
+        """
+        made: list[str] = []
+        with self.entered():
+            settings = self.settings
+            definitions = build_definitions(settings)
+            with instance_of(settings) as instance:
+                run_job(definitions, job, instance, made.append, self.path / "runs.log")
+        return made
+
+    def score(self) -> list[str]:
+        return self.run(SCORE_JOB)
+
+    def materialize(self, *keys: str, raise_on_error: bool = True) -> dg.ExecuteInProcessResult:
+        """Makes assets as a Python script would: `dg.materialize`, no job."""
+        with self.entered():
+            settings = self.settings
+            definitions = build_definitions(settings)
+            selection = dg.AssetSelection.keys(*keys) if keys else dg.AssetSelection.all() - dg.AssetSelection.groups("backtests")
+            assets = [asset for asset in definitions.assets or () if isinstance(asset, dg.AssetsDefinition)]
+            with instance_of(settings) as instance, (self.path / "runs.log").open("a") as output, _printing_to(output):
+                return dg.materialize(
+                    [*assets, *(spec for spec in definitions.assets or () if isinstance(spec, dg.AssetSpec))],
+                    selection=selection,
+                    resources=definitions.resources,
+                    instance=instance,
+                    raise_on_error=raise_on_error,
+                )
+
+    def start_dbt(self, *arguments: str) -> subprocess.Popen[str]:
+        """`dbt build` as in a shell, in the project's folder."""
+        return subprocess.Popen(
+            ["dbt", *(arguments or ("build",)), "--no-use-colors"],
+            cwd=self.project,
+            env=self.environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+
+    def dbt(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        process = self.start_dbt(*arguments)
+        said, _ = process.communicate(timeout=600)
+        return subprocess.CompletedProcess(process.args, process.returncode, said)
+
+    # --- what can be seen
+
+    def catalog_bytes(self) -> bytes:
+        return (self.path / "lake" / "catalog.jsonl").read_bytes()
+
+    def catalog(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.catalog_bytes().splitlines()]
+
+    def files(self) -> set[str]:
+        """What the catalog names."""
+        return {part["file"] for part in self.catalog()}
+
+    def rows(self) -> dict[str, int]:
+        """Published rows by table."""
+        return {table: self.lake.rows(table) for table in self.lake.tables()}
+
+    def prediction_files(self) -> dict[str, str]:
+        """The sha256 of every predictions file."""
+        root = self.path / "lake" / "predictions"
+        return {str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(root.rglob("*.parquet"))}
+
+    def predictions(self, model: str) -> pa.Table:
+        return self.lake.read_predictions(model)
+
+    def decisions(self) -> list[LoggedDecision]:
+        return list(build_home(self.settings).decision_log.read())
+
+    def champion(self, model: str) -> int | None:
+        champion = self.registry.champion(model)
+        return champion.version if champion else None
+
+    def state(self) -> dict[str, Any]:
+        """All that a run without news must leave alone."""
+        return {
+            "catalog": self.catalog_bytes(),
+            "predictions": self.prediction_files(),
+            "versions": {model: [version.version for version in self.registry.versions(model)] for model in MODELS},
+            "champions": {model: self.champion(model) for model in MODELS},
+            "decisions": (self.path / "lake" / "decisions.jsonl").read_bytes(),
+        }
+
+    def copied_to(self, path: Path, project: Path | None = None) -> RealHome:
+        """The same home at another place, file times included: they tell dbt what it has seen."""
+        shutil.copytree(self.path, path)
+        return RealHome(path, project or self.project)
+
+
+@contextmanager
+def _printing_to(output: Any) -> Iterator[None]:
+    from contextlib import redirect_stderr, redirect_stdout
+
+    with redirect_stdout(output), redirect_stderr(output):
+        yield
