@@ -136,6 +136,8 @@ class Home:
     def training_rows(self) -> dict[str, dict[str, Any]]:
         """The published training set by flight."""
         files = [str(self.path / "lake" / part["file"]) for part in self.catalog() if part["table"] == "trn_late_arrival"]
+        if not files:
+            return {}
         with duckdb.connect() as reader:
             columns, rows = _fetch(reader, "select * from read_parquet($files) order by flight_id", files=files)
         return {row[0]: dict(zip(columns, row, strict=True)) for row in rows}

@@ -117,6 +117,7 @@ ROW_FAULTS = [
     RowFault("a quoted comma", 'QQ,"Quick, Quiet & Co."', None, "airlines", AIRLINES),
     RowFault("quoted quotes", 'QR,"The ""R"" Line"', None, "airlines", AIRLINES),
     RowFault("nothing before a quoted comma", ',"Nobody, Inc."', "carrier is missing", "airlines", AIRLINES),
+    RowFault("nothing but commas and a quote", ',,"3,4"', "expected 2 fields, found 3", "airlines", AIRLINES),
     RowFault("a quote that is never closed", 'QT,"Torn', "a quote is not closed", "airlines", AIRLINES),
     RowFault("windows line ends", schedule(33) + "\r", None),
 ]
@@ -259,6 +260,17 @@ def test_the_bytes_of_an_earlier_file_under_another_name_are_not_read_again(door
 
     assert door.rows("select status, reason from stg_landing__files where path like '%z_again.csv'") == [("duplicate", f"has the same bytes as {GOOD}")]
     assert sorted(_accounts(door)) == sorted(before)
+
+
+def test_a_file_larger_than_memory_is_refused_without_being_read(door: Home) -> None:
+    file = door.land(f"{FEED}/schedules/z_vast.csv", SCHEDULES + "\n")
+    with file.open("rb+") as vast:
+        vast.truncate(6 * 2**30)  # a hole: it takes no space
+
+    build = door.build(*DOOR)
+
+    assert build, build.failures()
+    assert door.rows("select status from stg_landing__files where path like '%z_vast.csv'") == [("rejected",)]
 
 
 def test_a_file_that_was_put_right_is_read_and_forgiven(door: Home) -> None:

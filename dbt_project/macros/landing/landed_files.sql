@@ -18,8 +18,8 @@
 
 
 {% macro unseen_landing_files() -%}
-    {#- Paths that no earlier run has seen with this size and time; only the file system's own facts are read. -#}
-    {% set unseen = [] %}
+    {#- Paths that no earlier run has seen with this size and time, all of them and those small enough to be read; only the file system's own facts are asked. -#}
+    {% set unseen = {'all': [], 'readable': []} %}
     {% if execute %}
         {% set landing = home() ~ '/landing/' %}
         {% set known = 'select path, bytes, modified_at from ' ~ this %}
@@ -27,12 +27,15 @@
             {% set known = 'select null::varchar as path, null::bigint as bytes, null::timestamptz as modified_at where false' %}
         {% endif %}
         {% set rows = run_query(
-            "select found.filename from read_blob('" ~ landing ~ "*/*/*') as found "
+            "select found.filename, found.size from read_blob('" ~ landing ~ "*/*/*') as found "
             ~ "where not starts_with(parse_filename(found.filename), '.') and not exists (select 1 from (" ~ known ~ ") as known "
             ~ "where known.path = replace(found.filename, '" ~ landing ~ "', '') and known.bytes = found.size and known.modified_at = found.last_modified) "
             ~ "order by 1"
         ).rows %}
-        {% for row in rows %}{% do unseen.append(row[0]) %}{% endfor %}
+        {% for row in rows %}
+            {% do unseen.all.append(row[0]) %}
+            {% if row[1] <= var('landing_max_file_bytes') | int %}{% do unseen.readable.append(row[0]) %}{% endif %}
+        {% endfor %}
     {% endif %}
     {{ return(unseen) }}
 {%- endmacro %}

@@ -1,16 +1,32 @@
 {# From the lines of accepted files to typed rows, each either good or with the reason why not. #}
 
+{% macro landed_value(column) -%}
+    {#- SQL for a value in its declared type, null if it is none. A moment with an offset is brought to UTC: a plain cast drops the offset. -#}
+    {%- set raw = 'raw.' ~ column.name -%}
+    {%- if column.data_type == 'varchar' -%}
+        {{ raw }}
+    {%- elif column.data_type == 'timestamp' -%}
+        timezone('UTC', try_cast({{ raw }} as timestamptz))
+    {%- else -%}
+        try_cast({{ raw }} as {{ column.data_type }})
+    {%- endif -%}
+{%- endmacro %}
+
+
 {% macro landed_column_problem(column) -%}
     {#- SQL for the first thing wrong with one value, or null. `column` is the source's declaration. -#}
     {%- set meta = column.config.meta if column.config and column.config.meta else column.meta -%}
     {%- set raw = 'raw.' ~ column.name -%}
-    {%- set value = 'try_cast(' ~ raw ~ ' as ' ~ column.data_type ~ ')' -%}
+    {%- set value = landed_value(column) -%}
     case
         {%- if meta.get('required') %}
         when {{ raw }} is null then '{{ column.name }} is missing'
         {%- endif %}
         {%- if column.data_type != 'varchar' %}
         when {{ raw }} is not null and {{ value }} is null
+            {%- if column.data_type in ('integer', 'bigint', 'smallint') %}
+            or contains({{ raw }}, '.') and try_cast({{ raw }} as double) != {{ value }}
+            {%- endif %}
             then '{{ column.name }} ' || left({{ raw }}, 40) || ' is not {{ column.data_type }}'
         {%- endif %}
         {%- if meta.get('minimum') is not none and 'minimum' in meta %}
@@ -77,7 +93,8 @@ numbered as (
     select
         file_id,
         unnest(lines) as line,
-        unnest(range(1, len(lines) + 1)) as line_number
+        unnest(range(1, len(lines) + 1)) as line_number,
+        len(lines) as line_count
     from contents
 
 ),
@@ -88,7 +105,8 @@ numbered as (
     select
         null::bigint as file_id,
         null::varchar as line,
-        null::bigint as line_number
+        null::bigint as line_number,
+        null::bigint as line_count
     where false
 
 ),
@@ -103,7 +121,7 @@ split as (
         case
             when contains(line, '"')
                 then list_transform(
-                    regexp_extract_all(line, '(?:^|,)("(?:[^"]|"")*"|[^,]*)', 1),
+                    regexp_extract_all(',' || line, ',("(?:[^"]|"")*"|[^,]*)', 1),
                     lambda field: case
                         when starts_with(field, '"') then replace(field[2:-2], '""', '"')
                         else field
@@ -112,7 +130,8 @@ split as (
             else string_split(line, ',')
         end as fields
     from numbered
-    where line_number > 1 and line != ''
+    -- Behind the last line end there is no line; an empty line before it is one, and wrong.
+    where line_number > 1 and not (line = '' and line_number = line_count)
 
 ),
 
@@ -137,9 +156,11 @@ judged as (
         raw.line_number,
         raw.line,
         {%- for column in columns %}
-        {% if column.data_type == 'varchar' %}raw.{{ column.name }}{% else %}try_cast(raw.{{ column.name }} as {{ column.data_type }}) as {{ column.name }}{% endif %},
+        {{ landed_value(column) }} as {{ column.name }},
         {%- endfor %}
         case
+            when contains(raw.line, '"') and (length(raw.line) - length(replace(raw.line, '"', ''))) % 2 = 1
+                then 'a quote is not closed'
             when raw.field_count != {{ columns | length }}
                 then 'expected {{ columns | length }} fields, found ' || raw.field_count
             else nullif(

@@ -31,13 +31,16 @@ seen as (
 {% endif -%}
 arrived as (
 
-    {% if unseen -%}
+    {% if unseen.all -%}
     select
-        replace(filename, '{{ home() }}/landing/', '') as path,
-        size as bytes,
-        last_modified as modified_at,
-        case when size <= {{ var('landing_max_file_bytes') }} then content end as content
-    from read_blob({{ sql_list(unseen) }})
+        replace(found.filename, '{{ home() }}/landing/', '') as path,
+        found.size as bytes,
+        found.last_modified as modified_at,
+        {{ 'opened.content' if unseen.readable else 'null::blob' }} as content
+    from read_blob({{ sql_list(unseen.all) }}) as found
+    {% if unseen.readable -%}
+    left join read_blob({{ sql_list(unseen.readable) }}) as opened on found.filename = opened.filename
+    {%- endif %}
     {%- else -%}
     select
         null::varchar as path,
