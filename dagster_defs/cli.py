@@ -9,7 +9,7 @@ import json
 import os
 import sys
 import time
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,6 +19,7 @@ from rich.table import Table
 
 from dagster_defs.settings import PROJECT_ROOT, Settings
 from ml_assets.errors import PerennialError
+from ml_assets.model_declaration import ModelDeclaration
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -45,14 +46,35 @@ def _settings() -> Settings:
     return settings
 
 
-def _land(settings: Settings, through: str) -> None:
-    from ml_assets.feeds.nycflights13 import land as land_flights
+def _moment(text: str) -> datetime:
     from ml_assets.feeds.nycflights13 import parse_through
 
-    with console.status(f"landing what was known through {through}") as status:
+    try:
+        return parse_through(text)
+    except ValueError as error:
+        raise PerennialError(str(error)) from None
+
+
+def _declared(settings: Settings, model: str | None) -> dict[str, ModelDeclaration]:
+    """Every declared model, or only the one that is asked for."""
+    from dagster_defs.manifest import manifest_path
+    from ml_assets.declaration import read_declarations
+
+    declarations = read_declarations(manifest_path(settings))
+    if model is None:
+        return declarations
+    if model not in declarations:
+        raise PerennialError(f"no model {model} is declared; declared are {', '.join(declarations)}")
+    return {model: declarations[model]}
+
+
+def _land(settings: Settings, through: datetime) -> None:
+    from ml_assets.feeds.nycflights13 import land as land_flights
+
+    with console.status(f"landing what was known through {through:%Y-%m-%d %H:%M} UTC") as status:
         report = land_flights(
             settings.landing,
-            parse_through(through),
+            through,
             progress=lambda label, done, total: status.update(f"landing {label} {done}/{total}"),
         )
     console.print(f"[green]landed[/] {report.note}")
@@ -63,7 +85,7 @@ def land(
     through: Annotated[str, typer.Option(help="A date (its whole day) or a timestamp; UTC unless it says otherwise.")],
 ) -> None:
     """Write to the landing folder what had become known of the flights of 2013 by then; running again adds nothing."""
-    _land(_settings(), through)
+    _land(_settings(), _moment(through))
 
 
 @app.command()
@@ -79,16 +101,14 @@ def run(
 
     began = time.monotonic()
     settings = _settings()
-    _land(settings, through)
+    moment = _moment(through)
+    _land(settings, moment)
     with console.status("reading the dbt project"):
         definitions = build_definitions(settings)
     with instance_of(settings) as instance:
         _run_job(settings, definitions, REFRESH_JOB, instance, "raw files to features, models, predictions")
         if live_days:
-            from ml_assets.feeds.nycflights13 import parse_through
-
-            later = parse_through(through) + timedelta(days=live_days)
-            _land(settings, later.isoformat())
+            _land(settings, moment + timedelta(days=live_days))
             _run_job(settings, definitions, SCORE_JOB, instance, f"{live_days} more days arrive and are predicted")
     _show(settings)
     console.print(
@@ -159,7 +179,9 @@ def rollback(
     from dagster_defs.resources import build_home
     from ml_assets import lifecycle
 
-    home = build_home(_settings())
+    settings = _settings()
+    _declared(settings, model)
+    home = build_home(settings)
     result = lifecycle.rollback(home.registry, home.decision_log, model, now=home.now, reason=reason)
     console.print(
         f"{model}: version {result.champion.version} is champion again, version {result.previous.version} is not."
@@ -171,10 +193,14 @@ def decisions(model: Annotated[str | None, typer.Argument(help="Only of this mod
     """Every decision about a model, oldest first."""
     from dagster_defs.resources import build_home
 
+    settings = _settings()
+    lines = build_home(settings).decision_log.read()
+    if model and model not in {decision.model for decision in lines}:
+        _declared(settings, model)
     table = Table(box=None, header_style="bold")
     for heading in ("#", "as of", "model", "kind", "verdict", "version"):
         table.add_column(heading)
-    for decision in build_home(_settings()).decision_log.read():
+    for decision in lines:
         if model in (None, decision.model):
             table.add_row(
                 str(decision.sequence),
@@ -194,25 +220,20 @@ def backtest(
     through: Annotated[str | None, typer.Option(help="Last moment judged; default: all that is known.")] = None,
 ) -> None:
     """How a model would have done, retrained again and again on what was known, with its baselines beside it."""
-    from dagster_defs.manifest import manifest_path
     from dagster_defs.resources import build_home
     from dagster_defs.status import scores_table
     from ml_assets import lifecycle
-    from ml_assets.declaration import read_declarations
-    from ml_assets.feeds.nycflights13 import parse_through
 
     settings = _settings()
+    end = _moment(through) if through else None
     home = build_home(settings)
-    declarations = read_declarations(manifest_path(settings))
-    if model and model not in declarations:
-        raise PerennialError(f"no model {model} is declared; declared are {', '.join(declarations)}")
-    for name in [model] if model else list(declarations):
+    for name, declaration in _declared(settings, model).items():
         with console.status(f"{name}: backtest") as progress:
             result = lifecycle.run_backtest(
                 home.lake,
-                declarations[name],
+                declaration,
                 every=timedelta(days=every),
-                through=parse_through(through) if through else None,
+                through=end,
                 progress=lambda what, done, of, name=name, bar=progress: bar.update(f"{name}: {what} {done}/{of}"),
             )
         console.print(f"[bold]{name}[/], retrained every {every} days")

@@ -51,7 +51,16 @@ def gather_status(settings: Settings) -> dict[str, Any]:
             "live": _live(performance, name, metric),
             "last_decision": _last_decision(home, name),
         }
+    answer["next"] = _next(answer)
     return answer
+
+
+def _next(answer: dict[str, Any]) -> str | None:
+    """What a home needs that has not come far yet; None once every model has a champion."""
+    if answer["watermark"] is None:
+        return "no data published yet: perennial land, then dbt build, or make run"
+    bare = [name for name, model in answer["models"].items() if model["champion"] is None]
+    return f"no champion yet of {', '.join(bare)}: perennial run, or the job refresh" if bare else None
 
 
 def _last_decision(home: Home, model: str) -> dict[str, Any] | None:
@@ -111,9 +120,7 @@ def show_status(answer: dict[str, Any], console: Console) -> None:
     """The same for a person."""
     checks = answer["checks"]
     if answer["watermark"] is None:
-        console.print(
-            "\n[bold]Data[/] none published yet: run [bold]perennial land[/], then dbt build, or [bold]make run[/]"
-        )
+        console.print(f"\n[bold]Data[/] {answer['next']}")
     else:
         known = _moment(answer["watermark"])
         console.print(f"\n[bold]Data[/] known through {known}, {answer['tables']} tables published")

@@ -29,12 +29,35 @@ def perennial(settings: Settings, home: Path, *arguments: str) -> subprocess.Com
         "COLUMNS": "200",
     }
     program = str(Path(sys.executable).parent / "perennial")
-    return subprocess.run([program, *arguments], env=environment, cwd=home.parent, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(
+        [program, *arguments],
+        env=environment,
+        cwd=home.parent,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
 
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
+    """Where a home may be made."""
     return tmp_path / "home"
+
+
+@pytest.fixture(scope="module")
+def status_of_nothing(
+    settings: Settings, manifest: object, tmp_path_factory: pytest.TempPathFactory
+) -> subprocess.CompletedProcess[str]:
+    """What `perennial status --json` says where there was nothing."""
+    return perennial(settings, tmp_path_factory.mktemp("empty") / "home", "status", "--json")
+
+
+@pytest.fixture(scope="module")
+def empty_home(status_of_nothing: subprocess.CompletedProcess[str]) -> Path:
+    """A home without data, whose registry is made: MLflow takes seconds for that."""
+    return Path(json.loads(status_of_nothing.stdout)["home"])
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -57,28 +80,33 @@ def test_the_command_alone_lists_its_commands() -> None:
     assert [command for command in COMMANDS if command not in said.output] == []
 
 
-def test_status_of_an_empty_home_says_what_to_do(settings: Settings, manifest: object, home: Path) -> None:
-    said = perennial(settings, home, "status")
+def test_status_of_an_empty_home_is_json_that_says_what_to_do(
+    status_of_nothing: subprocess.CompletedProcess[str],
+) -> None:
+    assert status_of_nothing.returncode == 0, status_of_nothing.stderr
+    answer = json.loads(status_of_nothing.stdout)
+    assert answer["watermark"] is None
+    assert answer["tables"] == 0
+    assert {name: model["champion"] for name, model in answer["models"].items()} == {
+        "arrival_delay": None,
+        "late_arrival": None,
+    }
+    assert "perennial land" in answer["next"]
+
+
+def test_status_of_an_empty_home_says_what_to_do(settings: Settings, empty_home: Path) -> None:
+    said = perennial(settings, empty_home, "status")
 
     assert said.returncode == 0, said.stderr
     assert "perennial land" in said.stdout
     assert "late_arrival has no champion yet" in said.stdout
 
 
-def test_status_of_an_empty_home_is_json_that_says_what_to_do(settings: Settings, manifest: object, home: Path) -> None:
-    said = perennial(settings, home, "status", "--json")
-
-    assert said.returncode == 0, said.stderr
-    answer = json.loads(said.stdout)
-    assert answer["watermark"] is None
-    assert answer["tables"] == 0
-    assert {name: model["champion"] for name, model in answer["models"].items()} == {"arrival_delay": None, "late_arrival": None}
-    assert "perennial land" in answer["next"]
-
-
-@pytest.mark.parametrize("arguments", [("rollback", "late_arival"), ("decisions", "late_arival"), ("backtest", "late_arival")], ids=lambda given: given[0])
-def test_an_unknown_model_is_answered_with_those_that_there_are(settings: Settings, manifest: object, home: Path, arguments: tuple[str, ...]) -> None:
-    said = perennial(settings, home, *arguments)
+@pytest.mark.parametrize("command", ["rollback", "decisions", "backtest"])
+def test_an_unknown_model_is_answered_with_those_that_there_are(
+    settings: Settings, empty_home: Path, command: str
+) -> None:
+    said = perennial(settings, empty_home, command, "late_arival")
 
     assert said.returncode == 1
     assert "late_arival" in said.stderr
@@ -86,8 +114,8 @@ def test_an_unknown_model_is_answered_with_those_that_there_are(settings: Settin
     assert "Traceback" not in said.stdout + said.stderr
 
 
-def test_a_rollback_without_a_champion_says_so(settings: Settings, manifest: object, home: Path) -> None:
-    said = perennial(settings, home, "rollback", "late_arrival")
+def test_a_rollback_without_a_champion_says_so(settings: Settings, empty_home: Path) -> None:
+    said = perennial(settings, empty_home, "rollback", "late_arrival")
 
     assert said.returncode == 1
     assert "late_arrival" in said.stderr

@@ -35,7 +35,9 @@ def specs_of(definitions: dg.Definitions) -> dict[str, dg.AssetSpec]:
 
 def spec_of_node(definitions: dg.Definitions, name: str) -> dg.AssetSpec:
     """The asset of a dbt node, whatever prefix its key has."""
-    (found,) = [spec for key, spec in specs_of(definitions).items() if key.split("/")[-1] == name and "dbt" in spec.kinds]
+    (found,) = [
+        spec for key, spec in specs_of(definitions).items() if key.split("/")[-1] == name and "dbt" in spec.kinds
+    ]
     return found
 
 
@@ -65,7 +67,9 @@ def test_the_definitions_load(definitions: dg.Definitions) -> None:
     dg.Definitions.validate_loadable(definitions)
 
 
-def test_every_dbt_model_is_an_asset(definitions: dg.Definitions, manifest: Manifest, specs: dict[str, dg.AssetSpec]) -> None:
+def test_every_dbt_model_is_an_asset(
+    definitions: dg.Definitions, manifest: Manifest, specs: dict[str, dg.AssetSpec]
+) -> None:
     in_dagster = {key.split("/")[-1] for key, spec in specs.items() if "dbt" in spec.kinds}
 
     assert nodes_of(manifest, "model").keys() <= in_dagster
@@ -86,20 +90,28 @@ def test_a_description_of_a_dbt_model_is_the_one_in_its_yaml(definitions: dg.Def
     other = {
         name
         for name, node in nodes_of(manifest, "model").items()
-        if not node["description"] or node["description"].strip() not in (spec_of_node(definitions, name).description or "")
+        if not node["description"]
+        or node["description"].strip() not in (spec_of_node(definitions, name).description or "")
     }
 
     assert not other
 
 
 def test_a_dbt_model_is_in_its_own_group(definitions: dg.Definitions, manifest: Manifest) -> None:
-    groups = {name: (spec_of_node(definitions, name).group_name, node["group"]) for name, node in nodes_of(manifest, "model").items()}
+    groups = {
+        name: (spec_of_node(definitions, name).group_name, node["group"])
+        for name, node in nodes_of(manifest, "model").items()
+    }
 
     assert {name: pair for name, pair in groups.items() if pair[0] != pair[1]} == {}
 
 
-def test_landing_tables_are_assets_from_outside(definitions: dg.Definitions, manifest: Manifest, specs: dict[str, dg.AssetSpec]) -> None:
-    landing = {f"{one['source_name']}/{one['name']}" for one in manifest["sources"].values() if one["source_name"] != "lake"}
+def test_landing_tables_are_assets_from_outside(
+    definitions: dg.Definitions, manifest: Manifest, specs: dict[str, dg.AssetSpec]
+) -> None:
+    landing = {
+        f"{one['source_name']}/{one['name']}" for one in manifest["sources"].values() if one["source_name"] != "lake"
+    }
 
     assert landing
     assert {key for key, spec in specs.items() if spec.group_name == "landing"} == landing
@@ -109,7 +121,9 @@ def test_landing_tables_are_assets_from_outside(definitions: dg.Definitions, man
 # --- declared models
 
 
-def test_every_declared_model_has_its_life(declarations: dict[str, ModelDeclaration], specs: dict[str, dg.AssetSpec]) -> None:
+def test_every_declared_model_has_its_life(
+    declarations: dict[str, ModelDeclaration], specs: dict[str, dg.AssetSpec]
+) -> None:
     for name, declaration in declarations.items():
         (training_set,) = [key for key in specs if key.split("/")[-1] == declaration.training_set]
 
@@ -120,7 +134,9 @@ def test_every_declared_model_has_its_life(declarations: dict[str, ModelDeclarat
         assert parents(specs[f"{name}/backtest"]) == {training_set}
 
 
-def test_a_model_is_owned_by_whom_its_declaration_names(declarations: dict[str, ModelDeclaration], specs: dict[str, dg.AssetSpec]) -> None:
+def test_a_model_is_owned_by_whom_its_declaration_names(
+    declarations: dict[str, ModelDeclaration], specs: dict[str, dg.AssetSpec]
+) -> None:
     for name, declaration in declarations.items():
         assert {owner for step in STEPS for owner in specs[f"{name}/{step}"].owners} == {declaration.owner.email}
 
@@ -143,7 +159,11 @@ def test_no_asset_stands_for_the_lake_itself(specs: dict[str, dg.AssetSpec]) -> 
 
 def declare_another(manifest: Manifest) -> None:
     exposure = deepcopy(manifest["exposures"]["exposure.perennial.late_arrival"])
-    exposure |= {"name": "punctual_enough", "unique_id": "exposure.perennial.punctual_enough", "label": "Punctual enough"}
+    exposure |= {
+        "name": "punctual_enough",
+        "unique_id": "exposure.perennial.punctual_enough",
+        "label": "Punctual enough",
+    }
     exposure["owner"] = {"name": "Somebody", "email": "somebody@example.com"}
     manifest["exposures"]["exposure.perennial.punctual_enough"] = exposure
 
@@ -242,7 +262,10 @@ def test_a_code_version_follows_the_code(built_from: BuiltFrom, definitions: dg.
     before, after = specs_of(definitions), specs_of(built_from(rewrite))
     changed = {key for key in before if before[key].code_version != after[key].code_version}
 
-    assert {key.split("/", 1)[-1] if "trn" in key else key for key in changed} == {"trn_late_arrival", "late_arrival/candidate"}
+    assert {key.split("/", 1)[-1] if "trn" in key else key for key in changed} == {
+        "trn_late_arrival",
+        "late_arrival/candidate",
+    }
 
 
 def test_every_asset_that_is_computed_from_code_alone_has_a_code_version(specs: dict[str, dg.AssetSpec]) -> None:
@@ -252,8 +275,15 @@ def test_every_asset_that_is_computed_from_code_alone_has_a_code_version(specs: 
     assert {key for key in dbt_models | candidates if not specs[key].code_version} == set()
 
 
-def test_one_writer_at_a_time_has_the_warehouse_and_one_trains(definitions: dg.Definitions, declarations: dict[str, ModelDeclaration]) -> None:
-    pools = {key.to_user_string(): asset.op.pools for asset in definitions.resolve_asset_graph().assets_defs if asset.is_executable for key in asset.keys}
+def test_one_writer_at_a_time_has_the_warehouse_and_one_trains(
+    definitions: dg.Definitions, declarations: dict[str, ModelDeclaration]
+) -> None:
+    pools = {
+        key.to_user_string(): asset.op.pools
+        for asset in definitions.resolve_asset_graph().assets_defs
+        if asset.is_executable
+        for key in asset.keys
+    }
 
     assert pools.pop("late_arrival/predictions") == set()
     for name in declarations:
@@ -261,7 +291,9 @@ def test_one_writer_at_a_time_has_the_warehouse_and_one_trains(definitions: dg.D
     assert {pool for key, pool in pools.items() if "/" not in key for pool in pool} == {WAREHOUSE_POOL}
 
 
-def test_scoring_goes_first_where_both_wait(definitions: dg.Definitions, declarations: dict[str, ModelDeclaration]) -> None:
+def test_scoring_goes_first_where_both_wait(
+    definitions: dg.Definitions, declarations: dict[str, ModelDeclaration]
+) -> None:
     graph = definitions.resolve_asset_graph()
 
     def priority(key: str) -> int:
@@ -271,7 +303,9 @@ def test_scoring_goes_first_where_both_wait(definitions: dg.Definitions, declara
         assert priority(f"{name}/predictions") == int(SCORING_PRIORITY) > priority(f"{name}/candidate")
 
 
-def test_promised_ages_are_freshness_policies(declarations: dict[str, ModelDeclaration], specs: dict[str, dg.AssetSpec]) -> None:
+def test_promised_ages_are_freshness_policies(
+    declarations: dict[str, ModelDeclaration], specs: dict[str, dg.AssetSpec]
+) -> None:
     for name, declaration in declarations.items():
         policy = specs[f"{name}/candidate"].freshness_policy
         assert declaration.retraining.max_label_age is not None
@@ -289,7 +323,9 @@ def test_refresh_makes_everything_but_backtests(definitions: dg.Definitions, spe
     assert selected(definitions, REFRESH_JOB) == expected
 
 
-def test_score_is_refresh_without_training(definitions: dg.Definitions, declarations: dict[str, ModelDeclaration]) -> None:
+def test_score_is_refresh_without_training(
+    definitions: dg.Definitions, declarations: dict[str, ModelDeclaration]
+) -> None:
     training = {f"{name}/{step}" for name in declarations for step in TRAINING_STEPS}
 
     assert selected(definitions, REFRESH_JOB) - selected(definitions, SCORE_JOB) == training

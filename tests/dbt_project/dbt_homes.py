@@ -85,9 +85,11 @@ class Home:
     path: Path
     project: Project
 
-    def build(self, *select: str, command: str = "build", **variables: Any) -> Build:
-        """Runs dbt for the selected nodes, or for all."""
-        arguments = [command, "--vars", json.dumps(variables)]
+    def build(self, *select: str, unit_tests: bool = False, **variables: Any) -> Build:
+        """Runs `dbt build` for the selected nodes, or for all."""
+        arguments = ["build", "--vars", json.dumps(variables)]
+        if not unit_tests:
+            arguments += ["--exclude-resource-type", "unit_test"]
         if select:
             arguments += ["--select", *select]
         result, said = _invoke(self.project, self.path, arguments, manifest=self.project.manifest())
@@ -135,7 +137,9 @@ class Home:
 
     def training_rows(self) -> dict[str, dict[str, Any]]:
         """The published training set by flight."""
-        files = [str(self.path / "lake" / part["file"]) for part in self.catalog() if part["table"] == "trn_late_arrival"]
+        files = [
+            str(self.path / "lake" / part["file"]) for part in self.catalog() if part["table"] == "trn_late_arrival"
+        ]
         if not files:
             return {}
         with duckdb.connect() as reader:
@@ -161,7 +165,9 @@ def copy_landing(source: Path, home: Home, paths: Iterable[str]) -> None:
         shutil.copy2(source / path, target)
 
 
-def _fetch(connection: duckdb.DuckDBPyConnection, query: str, **parameters: Any) -> tuple[list[str], list[tuple[Any, ...]]]:
+def _fetch(
+    connection: duckdb.DuckDBPyConnection, query: str, **parameters: Any
+) -> tuple[list[str], list[tuple[Any, ...]]]:
     answer = connection.execute(query, parameters)
     return [column[0] for column in answer.description or ()], answer.fetchall()
 
@@ -169,7 +175,16 @@ def _fetch(connection: duckdb.DuckDBPyConnection, query: str, **parameters: Any)
 def _invoke(project: Project, home: Path, arguments: Sequence[str], manifest: Manifest | None) -> tuple[Any, list[str]]:
     said: list[str] = []
     folder = str(project.folder)
-    settings = ["--project-dir", folder, "--profiles-dir", folder, "--quiet", "--log-level-file", "none", "--no-use-colors"]
+    settings = [
+        "--project-dir",
+        folder,
+        "--profiles-dir",
+        folder,
+        "--quiet",
+        "--log-level-file",
+        "none",
+        "--no-use-colors",
+    ]
     environment = {
         "PERENNIAL_HOME": str(home),
         "DBT_TARGET_PATH": str(project.target),

@@ -65,14 +65,26 @@ class FileFault:
 
 
 FILE_FAULTS = [
-    FileFault(f"{FEED}/schedules/wrong_header.csv", file_of("date,airline", schedule(10)), "header is date,airline but should be flight_date"),
+    FileFault(
+        f"{FEED}/schedules/wrong_header.csv",
+        file_of("date,airline", schedule(10)),
+        "header is date,airline but should be flight_date",
+    ),
     FileFault(
         f"{FEED}/schedules/reordered_columns.csv",
         file_of(SCHEDULES.replace("flight_date,carrier", "carrier,flight_date"), schedule(11)),
         "header is carrier,flight_date,flight,origin",
     ),
-    FileFault(f"{FEED}/schedules/dropped_column.csv", file_of(SCHEDULES.removesuffix(",reported_at"), schedule(12)), "header is "),
-    FileFault(f"{FEED}/departures/error_page.csv", "<!DOCTYPE html>\n<html><body>502 Bad Gateway</body></html>\n", "header is <!DOCTYPE html>"),
+    FileFault(
+        f"{FEED}/schedules/dropped_column.csv",
+        file_of(SCHEDULES.removesuffix(",reported_at"), schedule(12)),
+        "header is ",
+    ),
+    FileFault(
+        f"{FEED}/departures/error_page.csv",
+        "<!DOCTYPE html>\n<html><body>502 Bad Gateway</body></html>\n",
+        "header is <!DOCTYPE html>",
+    ),
     FileFault(f"{FEED}/departures/empty.csv", b"", "is empty: not even a header"),
     FileFault(
         f"{FEED}/schedules/latin.csv",
@@ -80,10 +92,20 @@ FILE_FAULTS = [
         "is not UTF-8 text",
     ),
     FileFault(f"{FEED}/schedules/compressed.csv", b"\x1f\x8b\x08\x00\xff\xfe\x00\x00", "is not UTF-8 text"),
-    FileFault(f"{FEED}/schedules/oversized.csv", file_of(SCHEDULES, *(schedule(n) for n in range(100, 200))), f"more than landing_max_file_bytes ({LARGEST})"),
+    FileFault(
+        f"{FEED}/schedules/oversized.csv",
+        file_of(SCHEDULES, *(schedule(n) for n in range(100, 200))),
+        f"more than landing_max_file_bytes ({LARGEST})",
+    ),
     FileFault(f"{FEED}/schedules/same_bytes.csv", FILES[GOOD], f"has the same bytes as {GOOD}", status="duplicate"),
-    FileFault("elsewhere/schedules/undeclared_feed.csv", file_of(SCHEDULES, schedule(14)), "no source declares the landing table elsewhere/schedules"),
-    FileFault(f"{FEED}/baggage/undeclared_table.csv", "a,b\n1,2\n", f"no source declares the landing table {FEED}/baggage"),
+    FileFault(
+        "elsewhere/schedules/undeclared_feed.csv",
+        file_of(SCHEDULES, schedule(14)),
+        "no source declares the landing table elsewhere/schedules",
+    ),
+    FileFault(
+        f"{FEED}/baggage/undeclared_table.csv", "a,b\n1,2\n", f"no source declares the landing table {FEED}/baggage"
+    ),
 ]
 
 
@@ -103,7 +125,9 @@ ROW_FAULTS = [
     RowFault("too many fields", schedule(21) + ",extra", "expected 10 fields, found 11"),
     RowFault("empty line", "", "expected 10 fields, found 1"),
     RowFault("not a number", schedule(22, distance="far"), "distance far is not integer"),
-    RowFault("a fraction where a whole number belongs", schedule(23, distance="1400.5"), "distance 1400.5 is not integer"),
+    RowFault(
+        "a fraction where a whole number belongs", schedule(23, distance="1400.5"), "distance 1400.5 is not integer"
+    ),
     RowFault("a whole number written as a fraction", schedule(24, distance="1400.0"), None),
     RowFault("no date", schedule(25, flight_date="2013-02-30"), "flight_date 2013-02-30 is not date"),
     RowFault("no moment", schedule(26, time_hour="yesterday"), "time_hour yesterday is not timestamp"),
@@ -113,7 +137,11 @@ ROW_FAULTS = [
     RowFault("required and missing", schedule(30, dest=""), "dest is missing"),
     RowFault("required and NA", schedule(31, carrier="NA"), "carrier is missing"),
     RowFault("two faults", schedule(32, dest="", distance="far"), "dest is missing; distance far is not integer"),
-    RowFault("the key of an earlier row of the file", schedule(1, dest="ORD"), "repeats the key (flight_date, carrier, flight, origin) of an earlier row"),
+    RowFault(
+        "the key of an earlier row of the file",
+        schedule(1, dest="ORD"),
+        "repeats the key (flight_date, carrier, flight, origin) of an earlier row",
+    ),
     RowFault("a quoted comma", 'QQ,"Quick, Quiet & Co."', None, "airlines", AIRLINES),
     RowFault("quoted quotes", 'QR,"The ""R"" Line"', None, "airlines", AIRLINES),
     RowFault("nothing before a quoted comma", ',"Nobody, Inc."', "carrier is missing", "airlines", AIRLINES),
@@ -149,7 +177,9 @@ def _path(fault: RowFault) -> str:
 
 
 def _accounts(home: Home) -> list[tuple[str, int, int, int]]:
-    return home.rows("select path, landed_rows, staged_rows, quarantined_rows from int_landing__intake join stg_landing__files using (file_id)")
+    return home.rows(
+        "select path, landed_rows, staged_rows, quarantined_rows from int_landing__intake join stg_landing__files using (file_id)"
+    )
 
 
 def test_faults_do_not_stop_the_build(doors: tuple[Home, Build]) -> None:
@@ -160,10 +190,14 @@ def test_faults_do_not_stop_the_build(doors: tuple[Home, Build]) -> None:
 
 
 @pytest.mark.parametrize("fault", FILE_FAULTS, ids=lambda fault: Path(fault.path).stem)
-def test_a_file_that_is_not_what_it_should_be_is_named_and_not_read(doors: tuple[Home, Build], fault: FileFault) -> None:
+def test_a_file_that_is_not_what_it_should_be_is_named_and_not_read(
+    doors: tuple[Home, Build], fault: FileFault
+) -> None:
     home, _ = doors
 
-    ((status, reason, file_id),) = home.rows(f"select status, reason, file_id from stg_landing__files where path = '{fault.path}'")
+    ((status, reason, file_id),) = home.rows(
+        f"select status, reason, file_id from stg_landing__files where path = '{fault.path}'"
+    )
 
     assert status == fault.status
     assert fault.reason in reason
@@ -171,7 +205,9 @@ def test_a_file_that_is_not_what_it_should_be_is_named_and_not_read(doors: tuple
 
 
 @pytest.mark.parametrize("fault", ROW_FAULTS, ids=lambda fault: fault.name)
-def test_a_row_that_is_not_what_it_should_be_is_named_and_the_next_one_goes_on(doors: tuple[Home, Build], fault: RowFault) -> None:
+def test_a_row_that_is_not_what_it_should_be_is_named_and_the_next_one_goes_on(
+    doors: tuple[Home, Build], fault: RowFault
+) -> None:
     home, _ = doors
 
     found = home.rows(
@@ -232,7 +268,9 @@ def test_the_key_of_a_row_of_an_earlier_file_is_not_taken_twice(door: Home) -> N
 
     assert door.build(*DOOR, landing_max_file_bytes=LARGEST)
 
-    assert door.rows("select dest, quarantine_reason from base_nycflights__schedules where flight in (1, 40) order by flight, file_id") == [
+    assert door.rows(
+        "select dest, quarantine_reason from base_nycflights__schedules where flight in (1, 40) order by flight, file_id"
+    ) == [
         ("IAH", None),
         ("ORD", "repeats the key (flight_date, carrier, flight, origin) of an earlier row"),  # in the same file's turn
         ("ORD", "repeats the key (flight_date, carrier, flight, origin) of an earlier row"),
@@ -258,7 +296,9 @@ def test_the_bytes_of_an_earlier_file_under_another_name_are_not_read_again(door
 
     assert door.build(*DOOR, landing_max_file_bytes=LARGEST)
 
-    assert door.rows("select status, reason from stg_landing__files where path like '%z_again.csv'") == [("duplicate", f"has the same bytes as {GOOD}")]
+    assert door.rows("select status, reason from stg_landing__files where path like '%z_again.csv'") == [
+        ("duplicate", f"has the same bytes as {GOOD}")
+    ]
     assert sorted(_accounts(door)) == sorted(before)
 
 
@@ -306,5 +346,3 @@ def test_nothing_landed_is_nothing_built_and_no_error(project: Project, tmp_path
 
     assert build, build.failures()
     assert home.training_rows() == {}
-
-

@@ -6,6 +6,7 @@ flights themselves, one fact at a time, by rules written out here.
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
@@ -46,7 +47,9 @@ def test_the_tail_number_is_no_column_of_the_training_set(decided: dict[str, Row
     columns = set(next(iter(decided.values())))
 
     assert not [name for name in columns if "tail" in name or "aircraft" in name or "plane" in name]
-    assert columns.isdisjoint({"departure_delay_minutes", "departed_at", "air_time_minutes", "outcome", "dep_time", "arr_time"})
+    assert columns.isdisjoint(
+        {"departure_delay_minutes", "departed_at", "air_time_minutes", "outcome", "dep_time", "arr_time"}
+    )
 
 
 # --- what becomes known later
@@ -67,7 +70,9 @@ def poisoned(template: Home, flights: list[Row], copy_home: Callable[[Home], Hom
     home = copy_home(template)
     noon = max(row["decision_at"] for row in template.training_rows().values())
     key = ("flight_date", "carrier", "flight_number", "origin")
-    open_flights = [row for row in flights if row["outcome"] is None and row["scheduled_departure_at"] < noon + 2 * HOUR]
+    open_flights = [
+        row for row in flights if row["outcome"] is None and row["scheduled_departure_at"] < noon + 2 * HOUR
+    ]
     gone = [row for row in open_flights if row["departed_at"] is not None]
     waited_for = [row for row in open_flights if row["departed_at"] is None]
     assert len(gone) > 20 and len(waited_for) > 20
@@ -78,8 +83,8 @@ def poisoned(template: Home, flights: list[Row], copy_home: Callable[[Home], Hom
     departures = [landed_line([*(row[name] for name in key), "N1", 1200, 900, known]) for row in waited_for]
     weather = [
         landed_line([origin, 2013, 1, 1, 1, 139, 99, 1, 1, 199, 199, 19, 851, 99, at(hour), known])
-        for origin in ("EWR", "JFK", "LGA", "EWR")
-        for hour in [noon.replace(minute=0, second=0) - back * HOUR + 30 * MINUTE for back in range(6)]
+        for origin in ("EWR", "JFK", "LGA")
+        for hour in [noon.replace(minute=0, second=0) - back * HOUR for back in range(6)]
     ]
     schedules = [
         landed_line(["2013-01-04", "UA", 20_000 + number, "EWR", "IAH", row["scheduled_departure_at"].minute, 2359, 1400,
@@ -115,9 +120,128 @@ def test_what_became_known_later_is_there_for_later_decisions(poisoned: tuple[Ho
     rows = [row for row in home.training_rows().values() if row["decision_at"] > noon]
 
     assert rows == [] or all(row["network_waiting_flights"] >= 0 for row in rows)
-    assert home.rows("select max(quarantined_rows) from int_landing__intake join stg_landing__files using (file_id) where path like '%z_poison%'") != [(None,)]
+    assert home.rows(
+        "select max(quarantined_rows) from int_landing__intake join stg_landing__files using (file_id) where path like '%z_poison%'"
+    ) != [(None,)]
     assert home.rows(f"select count(*) > 0 from ftr_origin__weather where known_at > '{noon}'") == [(True,)]
 
 
 def features(row: Row) -> Row:
     return {name: value for name, value in row.items() if name not in LABELS}
+
+
+# --- a sample worked out by hand
+
+
+def of_keys(flights: Sequence[Row], decision: Row, keys: Sequence[str]) -> list[Row]:
+    return [flight for flight in flights if all(flight[key] == decision[key] for key in keys)]
+
+
+def known_by(flights: Sequence[Row], column: str, decision: Row, window: timedelta | None) -> list[Row]:
+    """Flights of which `column` had passed by the decision, within the window before it."""
+    until = decision["decision_at"]
+    since = datetime.min if window is None else until - window  # noqa: DTZ901  (DuckDB TIMESTAMP, UTC by convention)
+    return [flight for flight in flights if flight[column] is not None and since < flight[column] <= until]
+
+
+def waited_for(flights: Sequence[Row], decision: Row) -> list[Row]:
+    """Flights whose scheduled departure had passed and of which nothing was heard by then."""
+    until = decision["decision_at"]
+    heard = (
+        (flight, flight["departed_at"] if flight["departed_at"] is not None else flight["outcome_known_at"])
+        for flight in known_by(flights, "scheduled_departure_at", decision, None)
+    )
+    return [flight for flight, moment in heard if moment is None or moment > until]
+
+
+def share(part: int, whole: int) -> float | None:
+    """Four places, halves away from zero as in SQL."""
+    return math.copysign(math.floor(abs(part / whole) * 10_000 + 0.5) / 10_000, part) if whole else None
+
+
+def mean_of(rows: Sequence[Row], column: str) -> float | None:
+    values = [row[column] for row in rows if row[column] is not None]
+    return share(sum(values), len(values))
+
+
+PLACES = ("origin", "origin_carrier", "carrier", "destination", "network")
+KEYS: dict[str, tuple[str, ...]] = {
+    "origin": ("origin",),
+    "origin_carrier": ("origin", "carrier"),
+    "carrier": ("carrier",),
+    "destination": ("destination",),
+    "route": ("origin", "destination"),
+    "flight_number": ("carrier", "flight_number", "origin"),
+    "network": (),
+}
+WINDOWS = {"1h": HOUR, "3h": 3 * HOUR, "24h": 24 * HOUR, "7d": 7 * 24 * HOUR, "28d": 28 * 24 * HOUR}
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_overdue_flights_are_those_that_nobody_had_heard_of(sample: list[Row], flights: list[Row], place: str) -> None:
+    for decision in sample:
+        waiting = waited_for(of_keys(flights, decision, KEYS[place]), decision)
+        minutes = sum((decision["decision_at"] - flight["scheduled_departure_at"]) // MINUTE for flight in waiting)
+        assert (decision[f"{place}_waiting_flights"], decision[f"{place}_waited_minutes"]) == (len(waiting), minutes), (
+            decision["flight_id"]
+        )
+
+
+@pytest.mark.parametrize("place", KEYS)
+def test_recent_delays_are_those_known_by_the_decision(sample: list[Row], flights: list[Row], place: str) -> None:
+    compared = 0
+    for decision in sample:
+        candidates = of_keys(flights, decision, KEYS[place])
+        worked_out: Row = {}
+        for slug, window in WINDOWS.items():
+            ended = known_by(candidates, "outcome_known_at", decision, window)
+            left = known_by(candidates, "departed_at", decision, window)
+            worked_out[f"{place}_late_share_{slug}"] = share(sum(row["is_late"] for row in ended), len(ended))
+            worked_out[f"{place}_cancelled_share_{slug}"] = share(
+                sum(row["outcome"] == "cancelled" for row in ended), len(ended)
+            )
+            worked_out[f"{place}_arrival_delay_{slug}_minutes"] = mean_of(ended, "arrival_delay_minutes")
+            worked_out[f"{place}_departure_delay_{slug}_minutes"] = mean_of(left, "departure_delay_minutes")
+        there = [name for name in worked_out if name in decision]
+        compared += len(there)
+        assert {name: decision[name] for name in there} == {name: worked_out[name] for name in there}, decision[
+            "flight_id"
+        ]
+    assert compared >= 2 * len(sample)
+
+
+def test_the_weather_is_the_report_that_was_out_at_the_decision(sample: list[Row], template: Home) -> None:
+    reports = template.rows(
+        "select origin, known_at, observed_hour_at, temperature_fahrenheit, wind_gust_mph, visibility_miles from stg_nycflights__weather"
+    )
+    newer = 0
+    for decision in sample:
+        until = decision["decision_at"]
+        out = [
+            report for report in reports if report[0] == decision["origin"] and until - 6 * HOUR <= report[1] <= until
+        ]
+        expected = max(out, key=lambda report: report[1])[3:] if out else (None, None, None)
+        assert (
+            decision["temperature_fahrenheit"],
+            decision["wind_gust_mph"],
+            decision["visibility_miles"],
+        ) == expected, decision["flight_id"]
+        newer += any(
+            report[0] == decision["origin"] and report[2] > until and report[3:] != expected for report in reports
+        )
+    assert newer > 90  # the weather of the departure was there to be taken, and differed
+
+
+def test_the_schedule_features_count_flights_published_by_then(sample: list[Row], flights: list[Row]) -> None:
+    for decision in sample:
+        leaves = decision["scheduled_departure_at"]
+        near = [
+            flight
+            for flight in flights
+            if flight["origin"] == decision["origin"] and abs(flight["scheduled_departure_at"] - leaves) <= 30 * MINUTE
+        ]
+        assert decision["origin_flights_within_30m"] == len(near)
+        assert decision["origin_carrier_flights_within_30m"] == sum(
+            flight["carrier"] == decision["carrier"] for flight in near
+        )
+        assert all(flight["schedule_known_at"] <= decision["decision_at"] for flight in near)

@@ -79,7 +79,9 @@ class RealHome:
     @property
     def environment(self) -> dict[str, str]:
         """What every program of the home is started with, and nothing left over from another home."""
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("PERENNIAL_", "DAGSTER_", "DBT_"))}
+        kept = {
+            name: value for name, value in os.environ.items() if not name.startswith(("PERENNIAL_", "DAGSTER_", "DBT_"))
+        }
         return {
             **kept,
             "PATH": f"{BIN}{os.pathsep}{kept.get('PATH', '')}",
@@ -127,20 +129,20 @@ class RealHome:
     def score(self) -> list[str]:
         return self.run(SCORE_JOB)
 
-    def materialize(self, *keys: str, raise_on_error: bool = True) -> dg.ExecuteInProcessResult:
-        """Makes assets as a Python script would: `dg.materialize`, no job."""
+    def materialize(self, *keys: str) -> dg.ExecuteInProcessResult:
+        """Makes assets as a Python script would: `dg.materialize`, no job. Without keys: those that the job `score` makes."""
         with self.entered():
             settings = self.settings
             definitions = build_definitions(settings)
-            selection = dg.AssetSelection.keys(*keys) if keys else dg.AssetSelection.all() - dg.AssetSelection.groups("backtests")
-            assets = [asset for asset in definitions.assets or () if isinstance(asset, dg.AssetsDefinition)]
+            wanted = [dg.AssetKey(key.split("/")) for key in keys] or list(
+                definitions.resolve_job_def(SCORE_JOB).asset_layer.executable_asset_keys
+            )
             with instance_of(settings) as instance, (self.path / "runs.log").open("a") as output, _printing_to(output):
                 return dg.materialize(
-                    [*assets, *(spec for spec in definitions.assets or () if isinstance(spec, dg.AssetSpec))],
-                    selection=selection,
+                    list(definitions.assets or ()),
+                    selection=dg.AssetSelection.assets(*wanted),
                     resources=definitions.resources,
                     instance=instance,
-                    raise_on_error=raise_on_error,
                 )
 
     def start_dbt(self, *arguments: str) -> subprocess.Popen[str]:
@@ -158,6 +160,18 @@ class RealHome:
         process = self.start_dbt(*arguments)
         said, _ = process.communicate(timeout=600)
         return subprocess.CompletedProcess(process.args, process.returncode, said)
+
+    def perennial(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """The command as in a shell."""
+        return subprocess.run(
+            [str(BIN / "perennial"), *arguments],
+            cwd=self.path,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
 
     # --- what can be seen
 
@@ -178,7 +192,10 @@ class RealHome:
     def prediction_files(self) -> dict[str, str]:
         """The sha256 of every predictions file."""
         root = self.path / "lake" / "predictions"
-        return {str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(root.rglob("*.parquet"))}
+        return {
+            str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in sorted(root.rglob("*.parquet"))
+        }
 
     def predictions(self, model: str) -> pa.Table:
         return self.lake.read_predictions(model)

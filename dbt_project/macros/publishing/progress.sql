@@ -27,7 +27,31 @@
 {%- endmacro %}
 
 
+{% macro forget_what_may_change() -%}
+    {#- Rows that are about to be written again, and those among them that have no successor: a fact that came late can end what followed from its absence. -#}
+    {%- if is_incremental() -%}
+        delete from {{ this }} where known_at >= {{ changed_from() }}
+    {%- endif -%}
+{%- endmacro %}
+
+
+{% macro upstream_models(unique_id, found) -%}
+    {%- for parent in graph.nodes[unique_id].depends_on.nodes if parent in graph.nodes and parent not in found -%}
+        {%- do found.update({parent: graph.nodes[parent].name}) -%}
+        {%- do upstream_models(parent, found) -%}
+    {%- endfor -%}
+{%- endmacro %}
+
+
 {% macro record_progress() -%}
+    {#- A model has read no further than the models that it reads: they may be built one by one, by hand, in any order. -#}
+    {%- set upstream = {} -%}
+    {%- if execute -%}{%- do upstream_models(model.unique_id, upstream) -%}{%- endif -%}
     insert or replace into perennial_progress
-    select '{{ model.name }}', coalesce(max(file_id), 0), '{{ model_definition() }}' from {{ ref('int_landing__intake') }}
+    select '{{ model.name }}', least(coalesce(max(intake.file_id), 0), coalesce(min(behind.file_id), 0)), '{{ model_definition() }}'
+    from {{ ref('int_landing__intake') }} as intake
+    cross join (
+        select coalesce(min(file_id), 9223372036854775807) as file_id from perennial_progress
+        where model in (select unnest({{ sql_list(upstream.values() | list) }}::varchar[]))
+    ) as behind
 {%- endmacro %}

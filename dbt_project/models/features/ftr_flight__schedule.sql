@@ -5,7 +5,11 @@ with
 
 flights as (
 
-    select * from {{ ref('int_flights__timeline') }}
+    -- Neighbours depart up to an hour later: one that was published three hours before its departure was known at any neighbour's decision.
+    select
+        *,
+        schedule_known_at <= scheduled_departure_at - interval 3 hour as is_known_in_time
+    from {{ ref('int_flights__timeline') }}
 
 ),
 
@@ -23,13 +27,17 @@ neighbours as (
     select
         flight_id,
         scheduled_departure_at,
-        greatest(max(schedule_known_at) over around_origin, max(schedule_known_at) over around_destination) as known_at,
+        greatest(
+            schedule_known_at,
+            max(schedule_known_at) filter (where is_known_in_time) over around_origin,
+            max(schedule_known_at) filter (where is_known_in_time) over around_destination
+        ) as known_at,
         timezone('America/New_York', timezone('UTC', scheduled_departure_at)) as local_departure_at,
         scheduled_block_minutes,
         distance_miles,
-        count(*) over around_origin as origin_flights_within_30m,
-        count(*) over around_carrier as origin_carrier_flights_within_30m,
-        count(*) over around_destination as destination_flights_within_60m
+        count(*) filter (where is_known_in_time) over around_origin as origin_flights_within_30m,
+        count(*) filter (where is_known_in_time) over around_carrier as origin_carrier_flights_within_30m,
+        count(*) filter (where is_known_in_time) over around_destination as destination_flights_within_60m
     from flights
     where scheduled_departure_at >= (select first_departure_at from changed) - interval 2 hour
     window

@@ -6,13 +6,20 @@ with
 weather as (
 
     select * from {{ ref('stg_nycflights__weather') }}
-    where known_at >= {{ changed_from }} - interval 4 hour
+
+),
+
+newest as (
+
+    -- A report of an hour before one that was known already tells nothing of now.
+    select * from weather
+    qualify observed_hour_at = max(observed_hour_at) over (partition by origin order by known_at)
 
 ),
 
 changes as (
 
-    -- Against the report of three hours before, where there is one: hours are missing.
+    -- Against the report of three hours before, where there was one by then: hours are missing, or come late.
     select
         latest.origin,
         latest.known_at,
@@ -30,9 +37,12 @@ changes as (
         latest.wind_speed_mph - earlier.wind_speed_mph as wind_speed_change_3h_mph,
         latest.pressure_millibars - earlier.pressure_millibars as pressure_change_3h_millibars,
         latest.visibility_miles - earlier.visibility_miles as visibility_change_3h_miles
-    from weather as latest
+    from newest as latest
     left join weather as earlier
-        on latest.origin = earlier.origin and latest.observed_hour_at = earlier.observed_hour_at + interval 3 hour
+        on
+            latest.origin = earlier.origin
+            and latest.observed_hour_at = earlier.observed_hour_at + interval 3 hour
+            and latest.known_at >= earlier.known_at
     where latest.known_at >= {{ changed_from }}
 
 )

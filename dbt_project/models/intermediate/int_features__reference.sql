@@ -27,10 +27,11 @@ wanted as (
     from versions
     inner join predictions on versions.model = predictions.model and versions.version = predictions.model_version
     {% if is_incremental() -%}
-    where not exists (
-        select 1 from {{ this }} as counted
-        where counted.training_set = versions.training_set and counted.reference_as_of = versions.as_of
-    )
+    where
+        not exists (
+            select 1 from {{ this }} as counted
+            where counted.training_set = versions.training_set and counted.reference_as_of = versions.as_of
+        )
     {%- endif %}
 
 ),

@@ -27,11 +27,11 @@ scheduled as (
 
 waits_ended as (
 
-    -- It left, or is known not to leave; one that left early was never waited for.
+    -- It left, or is known not to leave, whichever was said first; one that left early was never waited for.
     select
         *,
         greatest(
-            coalesce(departed_at, case when outcome = 'cancelled' then outcome_known_at end), scheduled_departure_at, schedule_known_at
+            least(departed_at, case when outcome = 'cancelled' then outcome_known_at end), scheduled_departure_at, schedule_known_at
         ) as known_at
     from flights
     where departed_at is not null or outcome = 'cancelled'
@@ -40,9 +40,10 @@ waits_ended as (
 
 departed as (
 
+    -- Where it goes is known from its schedule, so not before that.
     select
         *,
-        departed_at as known_at
+        greatest(departed_at, schedule_known_at) as known_at
     from flights
     where departed_at is not null
 
@@ -52,7 +53,7 @@ ended as (
 
     select
         *,
-        outcome_known_at as known_at
+        greatest(outcome_known_at, schedule_known_at) as known_at
     from flights
     where outcome is not null
 
@@ -93,15 +94,20 @@ events as (
         is_late::integer as late_outcomes,
         (outcome = 'arrived')::integer as arrivals,
         arrival_delay_minutes,
-        arrival_delay_minutes - departure_delay_minutes as en_route_delay_minutes,
+        case when departed_at <= known_at then arrival_delay_minutes - departure_delay_minutes end as en_route_delay_minutes,
         (outcome = 'cancelled')::integer as cancellations
     from ended
 
 )
 
 select
-    {{ flight_event_keys() | indent(0) }},
-    {% for measure in flight_event_measures() -%}
-    coalesce({{ measure }}, 0) as {{ measure }}{{ ',' if not loop.last }}
-    {% endfor %}
+    flight_id,
+    known_at,
+    origin,
+    carrier,
+    destination,
+    flight_number,
+{% for measure in flight_event_measures() -%}
+coalesce({{ measure }}, 0) as {{ measure }}{{ ',' if not loop.last }}
+{% endfor %}
 from events

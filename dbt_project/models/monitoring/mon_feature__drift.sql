@@ -42,12 +42,14 @@ windows as (
     from predictions
     group by model, model_version, window_start
     {% if is_incremental() -%}
-    having count(*) is distinct from (
-        select any_value(standing.decisions) from {{ this }} as standing
-        where standing.model = predictions.model
-            and standing.model_version = predictions.model_version
-            and standing.window_start = predictions.window_start
-    )
+    having
+        count(*) is distinct from (
+            select any_value(standing.decisions) from {{ this }} as standing
+            where
+                standing.model = predictions.model
+                and standing.model_version = predictions.model_version
+                and standing.window_start = predictions.window_start
+        )
     {%- endif %}
 
 ),
@@ -60,9 +62,10 @@ scored as (
         versions.as_of as reference_as_of
     from predictions
     inner join windows
-        on predictions.model = windows.model
-        and predictions.model_version = windows.model_version
-        and predictions.window_start = windows.window_start
+        on
+            predictions.model = windows.model
+            and predictions.model_version = windows.model_version
+            and predictions.window_start = windows.window_start
     inner join versions on predictions.model = versions.model and predictions.model_version = versions.version
 
 ),
@@ -95,13 +98,16 @@ placed as (
         at_or_below.value is not null and at_or_below.value = cumulated.value as is_in_reference,
         at_or_below.bin as bin_at_or_below,
         coalesce(at_or_below.rows_up_to, 0) as reference_up_to,
-        coalesce(at_or_below.rows_up_to - case when at_or_below.value = cumulated.value then at_or_below.row_count else 0 end, 0) as reference_below
+        coalesce(
+            at_or_below.rows_up_to - case when at_or_below.value = cumulated.value then at_or_below.row_count else 0 end, 0
+        ) as reference_below
     from cumulated
     asof left join reference as at_or_below
-        on cumulated.training_set = at_or_below.training_set
-        and cumulated.reference_as_of = at_or_below.reference_as_of
-        and cumulated.feature = at_or_below.feature
-        and cumulated.value >= at_or_below.value
+        on
+            cumulated.training_set = at_or_below.training_set
+            and cumulated.reference_as_of = at_or_below.reference_as_of
+            and cumulated.feature = at_or_below.feature
+            and cumulated.value >= at_or_below.value
 
 ),
 
@@ -129,13 +135,17 @@ compared as (
             when placed.value is null then -1
             when placed.is_in_reference then placed.bin_at_or_below
             when reference_features.is_category then -2
-            else least({{ reference_bins() }} - 1, floor({{ reference_bins() }} * placed.reference_up_to / nullif(reference_features.rows_known, 0)))
+            else least(
+                {{ reference_bins() }} - 1,
+                floor({{ reference_bins() }} * placed.reference_up_to / nullif(reference_features.rows_known, 0))
+            )
         end as bin
     from placed
     inner join reference_features
-        on placed.training_set = reference_features.training_set
-        and placed.reference_as_of = reference_features.reference_as_of
-        and placed.feature = reference_features.feature
+        on
+            placed.training_set = reference_features.training_set
+            and placed.reference_as_of = reference_features.reference_as_of
+            and placed.feature = reference_features.feature
 
 ),
 
@@ -203,9 +213,10 @@ bins as (
         reference_shares.share as reference_share
     from distances
     inner join reference_shares
-        on distances.training_set = reference_shares.training_set
-        and distances.reference_as_of = reference_shares.reference_as_of
-        and distances.feature = reference_shares.feature
+        on
+            distances.training_set = reference_shares.training_set
+            and distances.reference_as_of = reference_shares.reference_as_of
+            and distances.feature = reference_shares.feature
 
 ),
 
@@ -222,11 +233,12 @@ both_shares as (
         greatest(coalesce(window_shares.share, 0), 1e-4) as actual
     from bins
     full outer join window_shares
-        on bins.model = window_shares.model
-        and bins.model_version = window_shares.model_version
-        and bins.window_start = window_shares.window_start
-        and bins.feature = window_shares.feature
-        and bins.bin = window_shares.bin
+        on
+            bins.model = window_shares.model
+            and bins.model_version = window_shares.model_version
+            and bins.window_start = window_shares.window_start
+            and bins.feature = window_shares.feature
+            and bins.bin = window_shares.bin
 
 ),
 
@@ -258,7 +270,8 @@ select
     round(distances.kolmogorov_smirnov, 6) as kolmogorov_smirnov
 from distances
 inner join divergences
-    on distances.model = divergences.model
-    and distances.model_version = divergences.model_version
-    and distances.window_start = divergences.window_start
-    and distances.feature = divergences.feature
+    on
+        distances.model = divergences.model
+        and distances.model_version = divergences.model_version
+        and distances.window_start = divergences.window_start
+        and distances.feature = divergences.feature

@@ -1,3 +1,5 @@
+{%- set day_and_slice = 'model, decision_date, slice_name, slice_value, decisions' %}
+
 with
 
 predictions as (
@@ -81,13 +83,19 @@ summed as (
         avg(is_fallback::integer) as fallback_share,
         avg(actual) as mean_actual,
         avg(prediction) as mean_prediction,
-        avg((prediction - actual) ^ 2) as mean_squared_error,
-        avg(abs(prediction - actual)) as mean_absolute_error,
-        case when task = 'binary_classification' then avg(-ln(case when actual = 1 then probability else 1 - probability end)) end as log_loss,
+        case when task = 'binary_classification' then avg((prediction - actual) ^ 2) end as brier,
+        case when task = 'regression' then sqrt(avg((prediction - actual) ^ 2)) end as rmse,
+        case when task = 'regression' then avg(abs(prediction - actual)) end as mae,
         case
             when task = 'binary_classification'
-                then (sum(mid_rank) filter (where actual = 1) - count(*) filter (where actual = 1) * (count(*) filter (where actual = 1) + 1) / 2.0)
-                    / nullif(count(*) filter (where actual = 1) * count(*) filter (where actual = 0), 0)
+                then avg(-ln(case when actual = 1 then probability else 1 - probability end))
+        end as log_loss,
+        case
+            when task = 'binary_classification'
+                then (
+                    sum(mid_rank) filter (where actual = 1)
+                    - count(*) filter (where actual = 1) * (count(*) filter (where actual = 1) + 1) / 2.0
+                ) / nullif(count(*) filter (where actual = 1) * count(*) filter (where actual = 0), 0)
         end as roc_auc
     from ranked
     group by model, task, decision_date, slice_name, slice_value
@@ -97,19 +105,65 @@ summed as (
 metrics as (
 
     select
-        model,
-        decision_date,
-        slice_name,
-        slice_value,
-        decisions,
-        unnest([
-            {'metric': 'mean_actual', 'value': mean_actual},
-            {'metric': 'mean_prediction', 'value': mean_prediction},
-            {'metric': 'fallback_share', 'value': fallback_share},
-            {'metric': if(task = 'binary_classification', 'brier', 'rmse'), 'value': if(task = 'binary_classification', mean_squared_error, sqrt(mean_squared_error))},
-            {'metric': if(task = 'binary_classification', 'log_loss', 'mae'), 'value': if(task = 'binary_classification', log_loss, mean_absolute_error)},
-            {'metric': 'roc_auc', 'value': roc_auc}
-        ], recursive := true)
+        {{ day_and_slice }},
+        'mean_actual' as metric,
+        mean_actual as value
+    from summed
+
+    union all
+
+    select
+        {{ day_and_slice }},
+        'mean_prediction' as metric,
+        mean_prediction as value
+    from summed
+
+    union all
+
+    select
+        {{ day_and_slice }},
+        'fallback_share' as metric,
+        fallback_share as value
+    from summed
+
+    union all
+
+    select
+        {{ day_and_slice }},
+        'brier' as metric,
+        brier as value
+    from summed
+
+    union all
+
+    select
+        {{ day_and_slice }},
+        'rmse' as metric,
+        rmse as value
+    from summed
+
+    union all
+
+    select
+        {{ day_and_slice }},
+        'log_loss' as metric,
+        log_loss as value
+    from summed
+
+    union all
+
+    select
+        {{ day_and_slice }},
+        'mae' as metric,
+        mae as value
+    from summed
+
+    union all
+
+    select
+        {{ day_and_slice }},
+        'roc_auc' as metric,
+        roc_auc as value
     from summed
 
 )
