@@ -45,21 +45,22 @@ def dbt_environment(settings: Settings) -> dict[str, str]:
 
 
 def _newest_source(project: Path) -> float:
+    """When a source was last written, or one added or taken away: a folder's own time tells of that."""
     newest = 0.0
     for folder, folders, files in os.walk(project):
         folders[:] = [name for name in folders if name not in _IGNORED_FOLDERS and not name.startswith(".")]
-        newest = max(
-            [
-                newest,
-                *((Path(folder) / name).stat().st_mtime for name in files if Path(name).suffix in _WATCHED_SUFFIXES),
-            ]
-        )
+        sources = [Path(folder) / name for name in files if Path(name).suffix in _WATCHED_SUFFIXES]
+        if Path(folder) != project:  # dbt makes its own folders there
+            sources.append(Path(folder))
+        newest = max([newest, *(source.stat().st_mtime for source in sources)])
     return newest
 
 
 def _parse(settings: Settings) -> None:
+    # The target path is said here, so that the manifest is where it is looked for, whatever the environment says.
+    options = ("--no-use-colors", "--target", settings.dbt_target, "--target-path", settings.dbt_project / "target")
     done = subprocess.run(
-        [dbt_executable(), "--quiet", "parse", "--no-use-colors", "--target", settings.dbt_target],
+        [dbt_executable(), "--quiet", "parse", *options],
         cwd=settings.dbt_project,
         env=dbt_environment(settings),
         capture_output=True,
