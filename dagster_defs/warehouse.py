@@ -72,7 +72,9 @@ def build_dbt_assets(settings: Settings, manifest: Path, models: Sequence[str]) 
         pool=WAREHOUSE_POOL,
     )
     def dbt_project_assets(context: dg.AssetExecutionContext, dbt: DbtCliResource, home: Home) -> Iterator[Any]:
-        yield from _when_published(dbt.cli(["build"], context=context).stream(), home.lake)
+        # Unit tests try the code, not the data: they run where the code changes, in `make test` and in a shell.
+        build = dbt.cli(["build", "--exclude-resource-type", "unit_test"], context=context)
+        yield from _when_published(build.stream(), home.lake)
 
     return dbt_project_assets
 

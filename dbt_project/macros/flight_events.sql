@@ -2,8 +2,8 @@
 
 {% macro flight_event_measures() -%}
     {{ return([
-        'scheduled_flights', 'waiting_flights', 'waiting_since_minutes', 'departures', 'delayed_departures', 'departure_delay_minutes',
-        'outcomes', 'late_outcomes', 'arrivals', 'arrival_delay_minutes', 'en_route_delay_minutes', 'cancellations',
+        'scheduled_flights', 'waiting_flights', 'waiting_since_minutes', 'long_waiting_flights', 'departures', 'delayed_departures', 'departure_delay_minutes',
+        'outcomes', 'late_outcomes', 'arrivals', 'arrival_delay_minutes', 'en_route_delay_minutes', 'elapsed_minutes', 'cancellations',
     ]) }}
 {%- endmacro %}
 
@@ -14,5 +14,6 @@
         origin,
         carrier,
         destination,
-        flight_number
+        flight_number,
+        departure_hour
 {%- endmacro %}

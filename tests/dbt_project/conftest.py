@@ -30,10 +30,10 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 @pytest.fixture(scope="session")
 def template(tmp_path_factory: pytest.TempPathFactory, feed: Path, project: Project) -> Home:
-    """Built from the reference tables and the first four days, dbt's unit tests included. Never to be written to: see `home`."""
+    """Built from the reference tables and the first four days. Never to be written to: see `home`."""
     home = Home(tmp_path_factory.mktemp("template"), project)
     copy_landing(feed, home, first_days(feed))
-    build = home.build(unit_tests=True)
+    build = home.build()
     assert build, build.failures()
     return home
 

@@ -37,9 +37,9 @@ MODELS = ("arrival_delay", "late_arrival")
 NOT_SOURCES = shutil.ignore_patterns("target", "logs", ".*")
 
 
-def copy_project(folder: Path, replacements: Mapping[str, str] | None = None) -> Path:
-    """A copy of the dbt project; `replacements` (patterns) are made in every model's declaration."""
-    shutil.copytree(DBT_PROJECT, folder, ignore=NOT_SOURCES)
+def copy_project(folder: Path, replacements: Mapping[str, str] | None = None, source: Path = DBT_PROJECT) -> Path:
+    """A copy of a dbt project; `replacements` (patterns) are made in every model's declaration."""
+    shutil.copytree(source, folder, ignore=NOT_SOURCES)
     declare(folder, replacements or {})
     return folder
 

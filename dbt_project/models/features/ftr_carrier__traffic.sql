@@ -3,11 +3,14 @@
 {%- set measures = [
     'waiting_flights',
     'waiting_since_minutes',
+    'long_waiting_flights',
     'departures',
     'departure_delay_minutes',
+    'delayed_departures',
     'outcomes',
     'late_outcomes',
-    'cancellations',
+    'arrivals',
+    'arrival_delay_minutes',
 ] %}
 
 with

@@ -3,12 +3,11 @@
 {%- set measures = [
     'waiting_flights',
     'waiting_since_minutes',
-    'departures',
-    'departure_delay_minutes',
     'outcomes',
     'late_outcomes',
     'arrivals',
     'arrival_delay_minutes',
+    'en_route_delay_minutes',
 ] %}
 
 with

@@ -36,14 +36,19 @@ neighbours as (
         scheduled_block_minutes,
         distance_miles,
         count(*) filter (where is_known_in_time) over around_origin as origin_flights_within_30m,
+        count(*) filter (where is_known_in_time) over before_it as origin_flights_in_2h_before,
         count(*) filter (where is_known_in_time) over around_carrier as origin_carrier_flights_within_30m,
         count(*) filter (where is_known_in_time) over around_destination as destination_flights_within_60m
     from flights
-    where scheduled_departure_at >= (select first_departure_at from changed) - interval 2 hour
+    where scheduled_departure_at >= (select first_departure_at from changed) - interval 3 hour
     window
         around_origin as (
             partition by origin order by scheduled_departure_at
             range between interval 30 minute preceding and interval 30 minute following
+        ),
+        before_it as (
+            partition by origin order by scheduled_departure_at
+            range between interval 2 hour preceding and current row
         ),
         around_carrier as (
             partition by origin, carrier order by scheduled_departure_at
@@ -65,6 +70,7 @@ select
     distance_miles,
     origin_flights_within_30m::integer as origin_flights_within_30m,
     origin_carrier_flights_within_30m::integer as origin_carrier_flights_within_30m,
-    destination_flights_within_60m::integer as destination_flights_within_60m
+    destination_flights_within_60m::integer as destination_flights_within_60m,
+    origin_flights_in_2h_before::integer as origin_flights_in_2h_before
 from neighbours
 where scheduled_departure_at >= (select first_departure_at from changed) - interval 1 hour

@@ -5,7 +5,6 @@
     'late_outcomes',
     'arrivals',
     'arrival_delay_minutes',
-    'cancellations',
 ] %}
 
 with

@@ -3,13 +3,15 @@
 {%- set measures = [
     'waiting_flights',
     'waiting_since_minutes',
+    'long_waiting_flights',
     'departures',
     'departure_delay_minutes',
+    'delayed_departures',
     'outcomes',
     'late_outcomes',
     'arrivals',
     'arrival_delay_minutes',
-    'cancellations',
+    'en_route_delay_minutes',
 ] %}
 
 with

@@ -3,8 +3,10 @@
 {%- set measures = [
     'waiting_flights',
     'waiting_since_minutes',
+    'long_waiting_flights',
     'departures',
     'departure_delay_minutes',
+    'delayed_departures',
     'outcomes',
     'late_outcomes',
     'arrivals',

@@ -22,6 +22,7 @@ select
     flight_number,
     origin,
     destination,
+    departure_hour,
     'all' as network,
     is_late,
     arrival_delay_minutes,

@@ -38,6 +38,21 @@ waits_ended as (
 
 ),
 
+long_waits as (
+
+    -- Fifteen minutes have passed and it had still not left.
+    select
+        flights.*,
+        greatest(flights.scheduled_departure_at + interval 15 minute, flights.schedule_known_at) as known_at,
+        waits_ended.known_at as wait_ended_at
+    from flights
+    left join waits_ended on flights.flight_id = waits_ended.flight_id
+    where
+        waits_ended.known_at is null
+        or waits_ended.known_at > greatest(flights.scheduled_departure_at + interval 15 minute, flights.schedule_known_at)
+
+),
+
 departed as (
 
     -- Where it goes is known from its schedule, so not before that.
@@ -81,6 +96,22 @@ events as (
 
     select
         {{ flight_event_keys() }},
+        1 as long_waiting_flights
+    from long_waits
+    where known_at <= (select watermark_at from watermark)
+
+    union all by name
+
+    select
+        {{ flight_event_keys() | replace('known_at', 'wait_ended_at as known_at') }},
+        -1 as long_waiting_flights
+    from long_waits
+    where wait_ended_at <= (select watermark_at from watermark)
+
+    union all by name
+
+    select
+        {{ flight_event_keys() }},
         1 as departures,
         (departure_delay_minutes >= 15)::integer as delayed_departures,
         departure_delay_minutes
@@ -95,6 +126,9 @@ events as (
         (outcome = 'arrived')::integer as arrivals,
         arrival_delay_minutes,
         case when departed_at <= known_at then arrival_delay_minutes - departure_delay_minutes end as en_route_delay_minutes,
+        case
+            when departed_at <= known_at then scheduled_block_minutes + arrival_delay_minutes - departure_delay_minutes
+        end as elapsed_minutes,
         (outcome = 'cancelled')::integer as cancellations
     from ended
 
@@ -107,6 +141,7 @@ select
     carrier,
     destination,
     flight_number,
+    departure_hour,
 {% for measure in flight_event_measures() -%}
 coalesce({{ measure }}, 0) as {{ measure }}{{ ',' if not loop.last }}
 {% endfor %}

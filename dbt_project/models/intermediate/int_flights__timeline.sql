@@ -127,6 +127,7 @@ select
     timed.distance_miles,
     timed.scheduled_departure_at,
     timed.scheduled_arrival_at,
+    hour(timezone('America/New_York', timezone('UTC', timed.scheduled_departure_at)))::integer as departure_hour,
     date_diff('minute', timed.scheduled_departure_at, timed.scheduled_arrival_at)::integer as scheduled_block_minutes,
     timed.known_at as schedule_known_at,
     timed.scheduled_departure_at - interval 2 hour as decision_at,

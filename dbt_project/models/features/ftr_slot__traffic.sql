@@ -1,11 +1,11 @@
-{{ config(unique_key=['origin', 'destination', 'known_at']) }}
+{{ config(unique_key=['carrier', 'origin', 'destination', 'departure_hour', 'known_at']) }}
 {%- set changed_from = changed_from() %}
 {%- set measures = [
     'outcomes',
     'late_outcomes',
     'arrivals',
     'arrival_delay_minutes',
-    'en_route_delay_minutes',
+    'elapsed_minutes',
 ] %}
 
 with
@@ -13,8 +13,10 @@ with
 events as (
 
     select
+        carrier,
         origin,
         destination,
+        departure_hour,
         known_at,
         {{ measures | join(',\n        ') }}
     from {{ ref('int_flights__events') }}
@@ -26,7 +28,7 @@ events as (
 
 accumulated as (
 
-    {{ accumulate('events', keys=['origin', 'destination'], measures=measures, changed_from=changed_from) }}
+    {{ accumulate('events', keys=['carrier', 'origin', 'destination', 'departure_hour'], measures=measures, changed_from=changed_from) }}
 
 )
 
