@@ -19,7 +19,12 @@ from ml_assets.lake import Lake, Part
 WAREHOUSE_POOL = "warehouse"
 LAKE_SOURCE = "lake"
 # A table of the source `lake` stands for this asset of every declared model.
-LAKE_TABLES = {"predictions": "predictions", "evaluations": "evaluation", "decisions": "champion"}
+LAKE_TABLES = {
+    "predictions": "predictions",
+    "evaluations": "evaluation",
+    "reference_predictions": "evaluation",
+    "decisions": "champion",
+}
 
 
 class Translator(DagsterDbtTranslator):

@@ -52,6 +52,7 @@ def judge(
     twin = predict(registry.load(version, "twin"), rows.inputs, task)
     final = registry.load(version)
     refit = predict(final, rows.inputs, task)
+    lake.write_reference_predictions(declaration.name, version.version, twin)
     baselines = fit_baselines(known_by(every_row, version.window_start), declaration, version.window_start)
     predictions = {
         CANDIDATE: twin,

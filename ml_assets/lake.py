@@ -19,10 +19,12 @@ from datetime import date
 from pathlib import Path
 from uuid import uuid4
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ml_assets.errors import ColumnsMissing, LakeError, PartCorrupt, TableMissing
+from ml_assets.metrics import Floats
 
 PREDICTION_SCHEMA = pa.schema(
     [
@@ -51,6 +53,9 @@ EVALUATION_SCHEMA = pa.schema(
         ("high", pa.float64()),
         ("rows", pa.int64()),
     ]
+)
+REFERENCE_SCHEMA = pa.schema(
+    [("model", pa.string()), ("version", pa.int32()), ("prediction", pa.float64()), ("row_count", pa.int64())]
 )
 _DATE_FILE = re.compile(r"\d{4}-\d\d-\d\d\.parquet")
 
@@ -236,14 +241,24 @@ class Lake:
     def write_evaluation(self, model: str, version: int, rows: pa.Table) -> Path:
         """Replaces one version's figures, whole or not at all; the very same bytes are not written again."""
         path = self.root / "evaluations" / model / f"{version}.parquet"
-        content = parquet_bytes(rows.cast(EVALUATION_SCHEMA))
-        if not path.exists() or path.read_bytes() != content:
-            write_whole(path, content)
-        return path
+        return _write_if_other(path, parquet_bytes(rows.cast(EVALUATION_SCHEMA)))
+
+    def write_reference_predictions(self, model: str, version: int, predictions: Floats) -> Path:
+        """What a version predicted on the window it was judged by, as counts of values: later weeks are compared to it."""
+        values, counts = np.unique(predictions, return_counts=True)
+        columns = [[model] * len(values), [version] * len(values), values, counts]
+        path = self.root / "reference_predictions" / model / f"{version}.parquet"
+        return _write_if_other(path, parquet_bytes(pa.table(columns, schema=REFERENCE_SCHEMA)))
 
 
 def _read_file(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
     return pq.ParquetFile(path).read(columns=list(columns) if columns else None)
+
+
+def _write_if_other(path: Path, content: bytes) -> Path:
+    if not path.exists() or path.read_bytes() != content:
+        write_whole(path, content)
+    return path
 
 
 def parquet_bytes(table: pa.Table) -> bytes:

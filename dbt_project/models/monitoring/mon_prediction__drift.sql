@@ -1,0 +1,135 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='delete+insert',
+    unique_key=['model', 'model_version', 'window_start'],
+    on_schema_change='fail'
+) }}
+
+with
+
+predictions as (
+
+    -- A fallback's answers say nothing about the version.
+    select
+        model,
+        model_version,
+        prediction,
+        date_trunc('week', decision_at)::date as window_start
+    from {{ ref('fct_model__predictions') }}
+    where prediction_status = 'champion'
+
+),
+
+windows as (
+
+    -- Weeks that have gained decisions since they were last compared.
+    select
+        model,
+        model_version,
+        window_start
+    from predictions
+    group by model, model_version, window_start
+    {% if is_incremental() -%}
+    having
+        count(*) is distinct from (
+            select any_value(standing.decisions) from {{ this }} as standing
+            where
+                standing.model = predictions.model
+                and standing.model_version = predictions.model_version
+                and standing.window_start = predictions.window_start
+        )
+    {%- endif %}
+
+),
+
+reference_counts as (
+
+    select
+        model,
+        version as model_version,
+        false as is_category,
+        prediction as value,
+        row_count
+    from {{ ref('stg_lake__reference_predictions') }}
+    where (model, version) in (select (model, model_version) from windows)
+
+),
+
+counts as (
+
+    select
+        predictions.model,
+        predictions.model_version,
+        predictions.window_start,
+        predictions.prediction as value,
+        count(*) as row_count
+    from predictions
+    inner join windows
+        on
+            predictions.model = windows.model
+            and predictions.model_version = windows.model_version
+            and predictions.window_start = windows.window_start
+    group by predictions.model, predictions.model_version, predictions.window_start, predictions.prediction
+
+),
+
+reference as (
+
+    {{ reference_profile('reference_counts', by=['model', 'model_version']) }}
+
+),
+
+drift as (
+
+    {{ drift_statistics(
+        'counts',
+        reference='reference',
+        by=['model', 'model_version', 'window_start'],
+        reference_by=['model', 'model_version'],
+    ) }}
+
+),
+
+means as (
+
+    select
+        model,
+        model_version,
+        window_start,
+        sum(value * row_count) / sum(row_count) as mean_prediction
+    from counts
+    group by model, model_version, window_start
+
+),
+
+reference_means as (
+
+    select
+        model,
+        model_version,
+        sum(value * row_count) / sum(row_count) as reference_mean_prediction
+    from reference_counts
+    group by model, model_version
+
+)
+
+select
+    drift.model,
+    drift.model_version,
+    drift.window_start,
+    drift.decisions,
+    round(means.mean_prediction, 6) as mean_prediction,
+    round(reference_means.reference_mean_prediction, 6) as reference_mean_prediction,
+    drift.population_stability,
+    drift.jensen_shannon,
+    drift.kolmogorov_smirnov
+from drift
+inner join means
+    on
+        drift.model = means.model
+        and drift.model_version = means.model_version
+        and drift.window_start = means.window_start
+inner join reference_means
+    on
+        drift.model = reference_means.model
+        and drift.model_version = reference_means.model_version
