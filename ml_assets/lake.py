@@ -244,7 +244,7 @@ class Lake:
         return _write_if_other(path, parquet_bytes(rows.cast(EVALUATION_SCHEMA)))
 
     def write_reference_predictions(self, model: str, version: int, predictions: Floats) -> Path:
-        """What a version predicted on the window it was judged by, as counts of values: later weeks are compared to it."""
+        """What a version predicted on the window it was judged by, as counts of values, for later weeks to compare."""
         values, counts = np.unique(predictions, return_counts=True)
         columns = [[model] * len(values), [version] * len(values), values, counts]
         path = self.root / "reference_predictions" / model / f"{version}.parquet"

@@ -33,78 +33,129 @@
 {% macro reference_bins() -%} 10 {%- endmacro %}
 
 
+{% macro ranks(by, value) -%}
+    {#- For value counts: rows_up_to, the rows with this value or a smaller one, and rows_known, those with any. Null is a value, and has no rank. -#}
+    {%- set order = 'partition by ' ~ by | join(', ') ~ ', ' ~ value ~ ' is null order by ' ~ value -%}
+    case
+        when {{ value }} is not null then sum(row_count) over ({{ order }} rows unbounded preceding)
+    end as rows_up_to,
+    case
+        when {{ value }} is not null
+            then sum(row_count) over ({{ order }} rows between unbounded preceding and unbounded following)
+    end as rows_known
+{%- endmacro %}
+
+
+{% macro ranked_value_counts(rows, value, by) -%}
+    {#- How often each value stands in the rows, with its `ranks`, by the columns `by`. -#}
+    {%- set keys = by | join(', ') -%}
+    select
+        {{ keys }},
+        value,
+        row_count,
+        {{ ranks(by, 'value') }}
+    from (
+        select
+            {{ keys }},
+            {{ value }} as value,
+            count(*) as row_count
+        from {{ rows }}
+        group by all
+    )
+{%- endmacro %}
+
+
 {% macro reference_value_counts(wanted) -%}
-    {#- `wanted`: a CTE of (training_set, reference_as_of). One row per feature and value of the rows whose label was known by then. -#}
+    {#- `wanted`: a CTE of (training_set, reference_as_of). Per feature, the ranked value counts of the rows whose label was known by then. -#}
     {%- for name, set in watched_training_sets().items() %}
     {%- set set_loop = loop %}
     {%- for feature in set.features %}
     select
         '{{ name }}' as training_set,
-        wanted.reference_as_of,
         '{{ feature }}' as feature,
         {{ is_category(set.node, feature) | lower }} as is_category,
-        {{ feature_value(set.node, feature) }} as value,
-        count(*) as row_count
-    from {{ set.node.relation_name }}
-    inner join {{ wanted }} as wanted
-        on wanted.training_set = '{{ name }}' and {{ set.label_known_at }} <= wanted.reference_as_of
-    group by all
+        *
+    from (
+        {{ ranked_value_counts(
+            set.node.relation_name ~ ' inner join ' ~ wanted ~ " as wanted on wanted.training_set = '" ~ name ~ "' and "
+            ~ set.label_known_at ~ ' <= wanted.reference_as_of',
+            feature_value(set.node, feature),
+            by=['reference_as_of'],
+        ) }}
+    )
     {{ 'union all' if not (loop.last and set_loop.last) }}
     {%- endfor %}
     {%- else %}
     select
         null::varchar as training_set,
-        null::timestamp as reference_as_of,
         null::varchar as feature,
         null::boolean as is_category,
+        null::timestamp as reference_as_of,
         null::double as value,
-        null::bigint as row_count
+        null::bigint as row_count,
+        null::bigint as rows_up_to,
+        null::bigint as rows_known
     where false
     {%- endfor %}
 {%- endmacro %}
 
 
-{% macro current_value_counts(scored) -%}
-    {#- `scored`: a CTE of (model, model_version, training_set, reference_as_of, window_start, decision_key). -#}
-    {%- for name, set in watched_training_sets().items() %}
+{% macro watched_rows(name, scored) -%}
+    {#- The features, as numbers, of the scored decisions of one training set. `scored`: a CTE of (window_id, training_set, decision_key, decision_at). -#}
+    {%- set set = watched_training_sets()[name] %}
     select
-        model,
-        model_version,
+        scored.window_id,
+        {%- for feature in set.features %}
+        {{ feature_value(set.node, feature) }} as {{ feature }}{{ ',' if not loop.last }}
+        {%- endfor %}
+    from {{ scored }} as scored
+    inner join {{ set.node.relation_name }} as training_set
+        {#- The moment of the decision adds nothing to its key, but lets DuckDB skip the history by its statistics. #}
+        on
+            scored.training_set = '{{ name }}'
+            and scored.decision_at = training_set.{{ set.decision_at }}
+            and scored.decision_key = {{ set.decision_key }}
+{%- endmacro %}
+
+
+{% macro feature_names() -%}
+    {#- A number for each watched feature of each training set: short keys sort and join many times faster than names. -#}
+    {%- set rows = [] -%}
+    {%- for name, set in watched_training_sets().items() -%}
+        {%- for feature in set.features -%}
+            {%- do rows.append("('" ~ name ~ "', '" ~ feature ~ "', " ~ (rows | length) ~ ")") -%}
+        {%- endfor -%}
+    {%- endfor -%}
+    select
         training_set,
-        reference_as_of,
-        window_start,
         feature,
-        value,
-        count(*) as row_count
+        feature_id::integer as feature_id
+    from (values {{ (rows or ["(null, null, null)"]) | join(', ') }}) as names (training_set, feature, feature_id)
+{%- endmacro %}
+
+
+{% macro current_value_counts(rows_of) -%}
+    {#- `rows_of`: training set -> the CTE that holds its `watched_rows`. Per window and feature (as numbered by `feature_names`), ranked value counts. -#}
+    {%- set count = namespace(features=0) -%}
+    {%- for name, set in watched_training_sets().items() %}
+    {%- for feature in set.features %}
+    {{ 'union all' if count.features }}
+    select
+        {{ count.features }}::integer as feature_id,
+        *
     from (
-        select * from (
-            select
-                scored.model,
-                scored.model_version,
-                scored.training_set,
-                scored.reference_as_of,
-                scored.window_start,
-                {%- for feature in set.features %}
-                {{ feature_value(set.node, feature) }} as {{ feature }}{{ ',' if not loop.last }}
-                {%- endfor %}
-            from {{ scored }} as scored
-            inner join {{ set.node.relation_name }} as training_set
-                on scored.training_set = '{{ name }}' and scored.decision_key = {{ set.decision_key }}
-        )
-        unpivot include nulls (value for feature in ({{ set.features | join(', ') }}))
+        {{ ranked_value_counts(rows_of[name], feature, by=['window_id']) }}
     )
-    group by all
-    {{ 'union all' if not loop.last }}
+    {%- set count.features = count.features + 1 %}
+    {%- endfor %}
     {%- else %}
     select
-        null::varchar as model,
-        null::integer as model_version,
-        null::varchar as training_set,
-        null::timestamp as reference_as_of,
-        null::date as window_start,
-        null::varchar as feature,
+        null::integer as feature_id,
+        null::integer as window_id,
         null::double as value,
-        null::bigint as row_count
+        null::bigint as row_count,
+        null::bigint as rows_up_to,
+        null::bigint as rows_known
     where false
     {%- endfor %}
 {%- endmacro %}
@@ -112,8 +163,8 @@
 
 {% macro reference_profile(counts, by) -%}
     {#-
-        A distribution to compare with, as value counts with ranks. `counts`: a CTE with the columns `by`, is_category, value, row_count.
-        Adds rows_up_to, rows_known, rows_all and bin: tenths by rank for numbers, a bin for each category, -1 for null.
+        A distribution to compare with. `counts`: a CTE with the columns `by`, is_category, value, row_count, rows_up_to, rows_known (see `ranks`).
+        Adds bin: tenths by rank for numbers, a bin for each category, -1 for null.
     -#}
     select
         {{ by | join(', ') }},
@@ -121,100 +172,78 @@
         value,
         row_count::bigint as row_count,
         rows_up_to::bigint as rows_up_to,
-        coalesce(rows_known, 0)::bigint as rows_known,
-        rows_all::bigint as rows_all,
+        rows_known::bigint as rows_known,
         case
             when value is null then -1
             when is_category then value
             else least({{ reference_bins() }} - 1, floor({{ reference_bins() }} * (rows_up_to - row_count / 2.0) / rows_known))
         end as bin
-    from (
-        select
-            *,
-            case when value is not null then sum(row_count) over up_to_value end as rows_up_to,
-            sum(row_count) filter (where value is not null) over whole as rows_known,
-            sum(row_count) over whole as rows_all
-        from {{ counts }}
-        window
-            up_to_value as (partition by {{ by | join(', ') }}, value is null order by value rows unbounded preceding),
-            whole as (partition by {{ by | join(', ') }})
-    )
+    from {{ counts }}
 {%- endmacro %}
 
 
 {% macro drift_statistics(counts, reference, by, reference_by) -%}
     {#-
-        How far value counts stand from a reference profile: one row per `by` that has a reference. `counts`: a CTE with the columns `by`, `reference_by`,
-        value, row_count; `reference`: a relation or CTE as `reference_profile` makes it, keyed by `reference_by`.
-        Population stability index (the sum of (actual - expected) x ln(actual / expected) over the bins) and Jensen-Shannon divergence (bits) count an empty bin as one
-        ten-thousandth, so that they stay finite; the Kolmogorov-Smirnov distance is exact, over every value.
+        How far counted values stand from a reference profile: one row per `by` that has a reference.
+        `counts`: a CTE with the columns `by`, `reference_by`, value, row_count, rows_up_to, rows_known (see `ranks`).
+        `reference`: a relation or CTE as `reference_profile` makes it, keyed by `reference_by`.
+        Population stability index (the sum of (actual - expected) x ln(actual / expected) over the bins) and Jensen-Shannon divergence (bits) count an empty
+        bin as one ten-thousandth, so that they stay finite; the Kolmogorov-Smirnov distance is exact, over every value.
     -#}
     {%- set keys = by | join(', ') -%}
+    {%- set reference_keys = reference_by | join(', ') -%}
     with
-
-    cumulated as (
-
-        select
-            *,
-            case when value is not null then sum(row_count) over up_to_value end as rows_up_to,
-            sum(row_count) filter (where value is not null) over whole as rows_known,
-            sum(row_count) over whole as rows_all
-        from {{ counts }}
-        window
-            up_to_value as (partition by {{ keys }}, value is null order by value rows unbounded preceding),
-            whole as (partition by {{ keys }})
-
-    ),
 
     placed as (
 
         -- Where each value stands among the reference's values: the largest of these that is not above it.
         select
-            cumulated.*,
-            at_or_below.value is not null and at_or_below.value = cumulated.value as is_in_reference,
+            {% for key in (by + reference_by) | unique %}current_counts.{{ key }},
+            {% endfor -%}
+            current_counts.value,
+            current_counts.row_count,
+            current_counts.rows_up_to,
+            current_counts.rows_known,
             at_or_below.bin as bin_at_or_below,
+            at_or_below.value is not null and at_or_below.value = current_counts.value as is_in_reference,
             coalesce(at_or_below.rows_up_to, 0) as reference_up_to,
             coalesce(
-                at_or_below.rows_up_to - case when at_or_below.value = cumulated.value then at_or_below.row_count else 0 end, 0
+                at_or_below.rows_up_to - case when at_or_below.value = current_counts.value then at_or_below.row_count else 0 end, 0
             ) as reference_below
-        from cumulated
+        from {{ counts }} as current_counts
         asof left join {{ reference }} as at_or_below
             on
                 {%- for key in reference_by %}
-                cumulated.{{ key }} = at_or_below.{{ key }} and
+                current_counts.{{ key }} = at_or_below.{{ key }} and
                 {%- endfor %}
-                cumulated.value >= at_or_below.value
+                current_counts.value >= at_or_below.value
 
     ),
 
     reference_wholes as (
 
         select
-            {{ reference_by | join(', ') }},
+            {{ reference_keys }},
             any_value(is_category) as is_category,
-            any_value(rows_known) as rows_known
+            any_value(rows_known) as reference_known,
+            sum(row_count) as reference_all
         from {{ reference }}
-        group by {{ reference_by | join(', ') }}
+        group by {{ reference_keys }}
 
     ),
 
     compared as (
 
         select
-            placed.*,
-            reference_wholes.is_category,
-            reference_wholes.rows_known as reference_known,
+            *,
             case
-                when placed.value is null then -1
-                when placed.is_in_reference then placed.bin_at_or_below
-                when reference_wholes.is_category then -2
-                else least(
-                    {{ reference_bins() }} - 1,
-                    floor({{ reference_bins() }} * placed.reference_up_to / nullif(reference_wholes.rows_known, 0))
-                )
+                when value is null then -1
+                when is_in_reference then bin_at_or_below
+                when is_category then -2
+                else least({{ reference_bins() }} - 1, floor({{ reference_bins() }} * reference_up_to / nullif(reference_known, 0)))
             end as bin
         from placed
-        inner join reference_wholes using ({{ reference_by | join(', ') }})
+        inner join reference_wholes using ({{ reference_keys }})
 
     ),
 
@@ -225,8 +254,8 @@
             {{ keys }},
             {% for key in reference_by if key not in by %}any_value({{ key }}) as {{ key }},
             {% endfor -%}
-            any_value(rows_all) as rows_all,
-            sum(row_count) filter (where value is null) as null_rows,
+            sum(row_count) as rows_all,
+            coalesce(any_value(rows_known), 0) as rows_known,
             max(
                 case
                     when not is_category and value is not null
@@ -241,23 +270,23 @@
 
     ),
 
-    reference_shares as (
+    reference_bins as (
 
         select
-            {{ reference_by | join(', ') }},
+            {{ reference_keys }},
             bin,
-            sum(row_count) / any_value(rows_all) as share
+            sum(row_count) as row_count
         from {{ reference }}
-        group by {{ reference_by | join(', ') }}, bin
+        group by {{ reference_keys }}, bin
 
     ),
 
-    window_shares as (
+    window_bins as (
 
         select
             {{ keys }},
             bin,
-            sum(row_count) / any_value(rows_all) as share
+            sum(row_count) as row_count
         from compared
         group by {{ keys }}, bin
 
@@ -268,10 +297,23 @@
         select
             {% for key in by %}distances.{{ key }},
             {% endfor -%}
-            reference_shares.bin,
-            reference_shares.share
+            reference_bins.bin,
+            reference_bins.row_count / reference_wholes.reference_all as share
         from distances
-        inner join reference_shares using ({{ reference_by | join(', ') }})
+        inner join reference_bins using ({{ reference_keys }})
+        inner join reference_wholes using ({{ reference_keys }})
+
+    ),
+
+    actual_shares as (
+
+        select
+            {% for key in by %}distances.{{ key }},
+            {% endfor -%}
+            window_bins.bin,
+            window_bins.row_count / distances.rows_all as share
+        from distances
+        inner join window_bins using ({{ keys }})
 
     ),
 
@@ -281,9 +323,9 @@
             {{ keys }},
             bin,
             greatest(coalesce(expected_shares.share, 0), 1e-4) as expected,
-            greatest(coalesce(window_shares.share, 0), 1e-4) as actual
+            greatest(coalesce(actual_shares.share, 0), 1e-4) as actual
         from expected_shares
-        full outer join window_shares using ({{ keys }}, bin)
+        full outer join actual_shares using ({{ keys }}, bin)
 
     ),
 
@@ -303,7 +345,7 @@
     select
         {{ keys }},
         distances.rows_all::bigint as decisions,
-        round(coalesce(distances.null_rows, 0) / distances.rows_all, 6) as null_share,
+        round(1 - distances.rows_known / distances.rows_all, 6) as null_share,
         round(divergences.population_stability, 6) as population_stability,
         round(divergences.jensen_shannon, 6) as jensen_shannon,
         round(distances.kolmogorov_smirnov, 6) as kolmogorov_smirnov

@@ -41,7 +41,17 @@ def cpu_seconds() -> float:
 
 
 def dbt_arguments(home: Path) -> list[str]:
-    return [*BUILD, "--project-dir", str(DBT_PROJECT), "--profiles-dir", str(DBT_PROJECT), "--target-path", str(home / "target"), "--log-path", str(home / "logs")]
+    return [
+        *BUILD,
+        "--project-dir",
+        str(DBT_PROJECT),
+        "--profiles-dir",
+        str(DBT_PROJECT),
+        "--target-path",
+        str(home / "target"),
+        "--log-path",
+        str(home / "logs"),
+    ]
 
 
 def record(home: Path) -> list[tuple[str, list[object] | None]]:
@@ -71,8 +81,12 @@ def measure(way: str, home: Path, statements: Path) -> float:
     if way == "sql":
         import duckdb
 
-        with duckdb.connect(str(home / "warehouse.duckdb"), config={"threads": 2, "memory_limit": "1500MB"}) as warehouse:
-            warehouse.execute("set TimeZone = 'UTC'; set python_enable_replacements = false; set asof_loop_join_threshold = 0")
+        with duckdb.connect(
+            str(home / "warehouse.duckdb"), config={"threads": 2, "memory_limit": "1500MB"}
+        ) as warehouse:
+            warehouse.execute(
+                "set TimeZone = 'UTC'; set python_enable_replacements = false; set asof_loop_join_threshold = 0"
+            )
             before = cpu_seconds()
             for statement, bindings in json.loads(statements.read_text()):
                 if not TRANSACTION.fullmatch(statement):
@@ -88,7 +102,10 @@ def measure(way: str, home: Path, statements: Path) -> float:
         return cpu_seconds() - before
     if way == "process":
         subprocess.run([Path(sys.executable).with_name("dbt"), *dbt_arguments(home)], check=True)
-        return resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime + resource.getrusage(resource.RUSAGE_CHILDREN).ru_stime
+        return (
+            resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
+            + resource.getrusage(resource.RUSAGE_CHILDREN).ru_stime
+        )
     import dagster as dg
 
     from dagster_defs.definitions import build_definitions
@@ -97,7 +114,9 @@ def measure(way: str, home: Path, statements: Path) -> float:
 
     settings = Settings().prepared()
     definitions = build_definitions(settings)
-    assets = [asset for asset in definitions.assets or [] if isinstance(asset, dg.AssetsDefinition) and asset.op.name == "dbt"]
+    assets = [
+        asset for asset in definitions.assets or [] if isinstance(asset, dg.AssetsDefinition) and asset.op.name == "dbt"
+    ]
     with instance_of(settings) as instance:
         result = dg.materialize(assets, instance=instance, resources=definitions.resources, raise_on_error=False)
     if not result.success:
@@ -153,6 +172,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.PIPE,
                     text=True,
+                    check=False,
                 )
                 if process.returncode:
                     sys.stderr.write(process.stderr)

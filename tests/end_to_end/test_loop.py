@@ -92,6 +92,7 @@ def test_one_more_day_changes_only_the_newest_parts(winter: RealHome, day_later:
         "fct_model__evaluations",
         "mon_data__health",
         "mon_feature__drift",
+        "mon_prediction__drift",
         "mon_model__performance",
     }
 

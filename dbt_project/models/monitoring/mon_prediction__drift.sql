@@ -42,6 +42,28 @@ windows as (
 
 ),
 
+window_predictions as (
+
+    select
+        predictions.model,
+        predictions.model_version,
+        predictions.window_start,
+        predictions.prediction
+    from predictions
+    inner join windows
+        on
+            predictions.model = windows.model
+            and predictions.model_version = windows.model_version
+            and predictions.window_start = windows.window_start
+
+),
+
+counts as (
+
+    {{ ranked_value_counts('window_predictions', 'prediction', by=['model', 'model_version', 'window_start']) }}
+
+),
+
 reference_counts as (
 
     select
@@ -49,27 +71,10 @@ reference_counts as (
         version as model_version,
         false as is_category,
         prediction as value,
-        row_count
+        row_count,
+        {{ ranks(['model', 'version'], 'prediction') }}
     from {{ ref('stg_lake__reference_predictions') }}
-    where (model, version) in (select (model, model_version) from windows)
-
-),
-
-counts as (
-
-    select
-        predictions.model,
-        predictions.model_version,
-        predictions.window_start,
-        predictions.prediction as value,
-        count(*) as row_count
-    from predictions
-    inner join windows
-        on
-            predictions.model = windows.model
-            and predictions.model_version = windows.model_version
-            and predictions.window_start = windows.window_start
-    group by predictions.model, predictions.model_version, predictions.window_start, predictions.prediction
+    where (model, version) in (select (windows.model, windows.model_version) from windows)
 
 ),
 
