@@ -7,6 +7,13 @@ import os
 
 import dagster as dg
 
+from dagster_defs.automation import (
+    SCORING_PRIORITY,
+    build_automation_sensor,
+    build_landing_sensor,
+    build_lifecycle_checks,
+    check_keys,
+)
 from dagster_defs.lifecycle import build_backtest_asset, build_lifecycle_assets
 from dagster_defs.manifest import manifest_path
 from dagster_defs.resources import build_home
@@ -34,6 +41,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     steps = ("candidate", "evaluation", "champion")
     training = dg.AssetSelection.assets(*[[name, step] for name in declarations for step in steps])
     everything = dg.AssetSelection.all() - dg.AssetSelection.groups("backtests")
+    checks = dg.AssetSelection.checks(*check_keys(tuple(declarations)))
     return dg.Definitions(
         assets=[
             *landing_sources(manifest),
@@ -41,6 +49,12 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             *lifecycles,
             *backtests,
         ],
+        asset_checks=[check for one in declarations.values() for check in build_lifecycle_checks(one)],
+        sensors=[
+            build_landing_sensor(settings.landing, SCORE_JOB, (SCORE_JOB, REFRESH_JOB)),
+            build_automation_sensor(tuple(declarations)),
+        ],
+        executor=dg.in_process_executor,
         jobs=[
             dg.define_asset_job(
                 REFRESH_JOB,
@@ -50,9 +64,10 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             ),
             dg.define_asset_job(
                 SCORE_JOB,
-                selection=everything - training,
+                selection=(everything - training) | checks,
                 description="The same without training: what is due is scored by the champions that stand.",
                 executor_def=dg.in_process_executor,
+                tags={"dagster/priority": SCORING_PRIORITY},
             ),
         ],
         resources={"dbt": build_dbt_resource(settings), "home": build_home(settings)},

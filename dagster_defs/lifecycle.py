@@ -9,6 +9,7 @@ from typing import Any
 
 import dagster as dg
 
+from dagster_defs.automation import candidate_condition, champion_condition, following_condition
 from dagster_defs.presentation import interval_markdown, reasons_markdown, scores_markdown, sparkline_markdown
 from dagster_defs.resources import Home
 from ml_assets import lifecycle
@@ -35,6 +36,7 @@ def build_lifecycle_assets(declaration: ModelDeclaration) -> list[Any]:
         code_version=declaration.fingerprint[:12],
         pool=TRAINING_POOL,
         freshness_policy=_freshness(declaration.retraining.max_label_age),
+        automation_condition=candidate_condition(),
         **common,
     )
     def candidate(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult:
@@ -65,6 +67,7 @@ def build_lifecycle_assets(declaration: ModelDeclaration) -> list[Any]:
         description=f"The newest version of {model} against its champion and its baselines, on a window that neither"
         " has seen.",
         kinds={"python", "parquet"},
+        automation_condition=following_condition(),
         **common,
     )
     def evaluation(home: Home) -> dg.MaterializeResult:
@@ -90,9 +93,22 @@ def build_lifecycle_assets(declaration: ModelDeclaration) -> list[Any]:
         description=f"The version of {model} that predicts: it changes only if every declared gate holds, and every"
         " decision is logged.",
         kinds={"python", "mlflow"},
+        automation_condition=champion_condition(),
         **common,
     )
     def champion(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult:
+        watched = lifecycle.watch_champion(home.lake, home.registry, declaration)
+        if watched and watched.verdict == "roll_back":
+            back = lifecycle.rollback(home.registry, home.decision_log, model, now=home.now, reason=watched.reason.text)
+            context.log.info(f"{model}: {watched.reason.text}")
+            return dg.MaterializeResult(
+                metadata={
+                    "verdict": "rolled_back",
+                    "champion_version": back.champion.version,
+                    "reasons": dg.MetadataValue.md(reasons_markdown([watched.reason])),
+                },
+                data_version=dg.DataVersion(back.champion.sha256),
+            )
         version = home.registry.versions(model)[-1]
         evidence = lifecycle.evaluate_candidate(home.lake, home.registry, declaration, version, now=home.now)
         result = lifecycle.decide_and_promote(home.registry, home.decision_log, declaration, evidence, now=home.now)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -37,6 +38,12 @@ class Home(dg.ConfigurableResource):
         """The environment's identity: the hash of its lock, or `unlocked` where there is none."""
         lock = Path(self.lock_file)
         return hashlib.sha256(lock.read_bytes()).hexdigest() if lock.exists() else "unlocked"
+
+    def failed_checks(self) -> tuple[str, ...]:
+        """The dbt tests whose latest answer, whoever ran them, is no."""
+        path = Path(self.path) / "lake" / "checks.jsonl"
+        lines = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+        return tuple(line["name"] for line in lines if line["status"] not in ("pass", "warn"))
 
     @staticmethod
     def now() -> datetime:

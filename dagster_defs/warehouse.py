@@ -19,6 +19,9 @@ from ml_assets.lake import Lake, Part
 WAREHOUSE_POOL = "warehouse"
 LAKE_SOURCE = "lake"
 # A table of the source `lake` stands for this asset of every declared model.
+# Which asset of each model writes which table of the lake. dbt reads all of them after the last one, because each wait
+# of its own would start dbt once more.
+LAST_STEP = "predictions"
 LAKE_TABLES = {
     "predictions": "predictions",
     "evaluations": "evaluation",
@@ -42,7 +45,8 @@ class Translator(DagsterDbtTranslator):
         for dep in spec.deps:
             path = dep.asset_key.path
             if path[0] == LAKE_SOURCE and path[-1] in LAKE_TABLES:
-                deps += [dg.AssetDep(dg.AssetKey([model, LAKE_TABLES[path[-1]]])) for model in self._models]
+                steps = dict.fromkeys((LAKE_TABLES[path[-1]], LAST_STEP))
+                deps += [dg.AssetDep(dg.AssetKey([model, step])) for model in self._models for step in steps]
             else:
                 deps.append(dep)
         props = self.get_resource_props(manifest, unique_id)

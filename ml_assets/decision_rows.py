@@ -121,9 +121,12 @@ def decision_rows(table: pa.Table, declaration: ModelDeclaration, extra: Sequenc
     )
 
 
-def read_rows(lake: Lake, declaration: ModelDeclaration, extra: tuple[str, ...] = ()) -> DecisionRows:
-    """The training set's rows with the columns that the lifecycle needs, and `extra` ones."""
-    return decision_rows(lake.read(declaration.training_set, needed_columns(declaration, extra)), declaration, extra)
+def read_rows(
+    lake: Lake, declaration: ModelDeclaration, extra: tuple[str, ...] = (), parts: Sequence[str] | None = None
+) -> DecisionRows:
+    """The training set's rows, or those of some parts, with the columns that the lifecycle needs, and `extra` ones."""
+    table = lake.read(declaration.training_set, needed_columns(declaration, extra), parts)
+    return decision_rows(table, declaration, extra)
 
 
 def decision_keys(table: pa.Table, entity: tuple[str, ...]) -> pa.Array:

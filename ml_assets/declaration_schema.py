@@ -110,18 +110,38 @@ class Gates(_Block):
 
 
 class Drift(_Block):
-    """Drift that matters: weighted by what the model uses, confirmed over windows."""
+    """Drift that matters: weighted by what the model uses, confirmed over windows; of predictions, if limited."""
 
     weighted_by: Literal["importance", "none"] = "importance"
     population_stability: Positive = 0.25
+    predictions: Positive | None = None
     windows: WindowCount = Windows(2, 5)
 
 
 class Performance(_Block):
-    """How much worse than at promotion is too much."""
+    """How much worse than promised is too much, in the declared metric; and how far from calibrated."""
 
     worse_by: Positive
+    max_calibration_error: Positive | None = None
     windows: WindowCount = Windows(2, 5)
+
+
+class Budget(_Block):
+    """What trainings may cost within a span of data time."""
+
+    cpu_seconds: Positive
+    within: Duration = timedelta(days=7)
+
+
+class Watch(_Block):
+    """How long a new champion is watched beside its predecessor; how much worse, and how surely, it must be to be taken
+    back.
+    """
+
+    span: Duration = timedelta(days=14)
+    worse_by: NotNegative = 0.0
+    confidence: Annotated[float, Field(ge=0.5, lt=1)] = 0.99
+    min_rows: Annotated[int, Field(ge=1)] = 1000
 
 
 class Retraining(_Block):
@@ -131,6 +151,8 @@ class Retraining(_Block):
     drift: Drift | None = None
     performance: Performance | None = None
     cooldown: Duration | None = None
+    budget: Budget | None = None
+    watch: Watch | None = Watch()
 
 
 class Service(_Block):

@@ -22,6 +22,7 @@ from ml_assets.model_declaration import ModelDeclaration
 from ml_assets.moments import as_datetime64
 from ml_assets.promotion import CANDIDATE, CHAMPION, Evidence
 from ml_assets.registry import Registry, Version
+from ml_assets.reliance import reliance
 from ml_assets.splitting import judged_between, known_by
 from ml_assets.training import fit_baselines, honest_side
 
@@ -49,10 +50,12 @@ def judge(
             f"{version.as_of:%Y-%m-%d %H:%M}; widen evaluation.window or land later data"
         )
     task = declaration.task
-    twin = predict(registry.load(version, "twin"), rows.inputs, task)
+    twin_model = registry.load(version, "twin")
+    twin = predict(twin_model, rows.inputs, task)
     final = registry.load(version)
     refit = predict(final, rows.inputs, task)
     lake.write_reference_predictions(declaration.name, version.version, twin)
+    lake.write_reliance(declaration.name, version.version, reliance(twin_model, rows, declaration))
     baselines = fit_baselines(known_by(every_row, version.window_start), declaration, version.window_start)
     predictions = {
         CANDIDATE: twin,

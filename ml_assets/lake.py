@@ -13,13 +13,14 @@ import io
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from uuid import uuid4
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -56,6 +57,9 @@ EVALUATION_SCHEMA = pa.schema(
 )
 REFERENCE_SCHEMA = pa.schema(
     [("model", pa.string()), ("version", pa.int32()), ("prediction", pa.float64()), ("row_count", pa.int64())]
+)
+RELIANCE_SCHEMA = pa.schema(
+    [("model", pa.string()), ("version", pa.int32()), ("feature", pa.string()), ("reliance", pa.float64())]
 )
 _DATE_FILE = re.compile(r"\d{4}-\d\d-\d\d\.parquet")
 
@@ -249,6 +253,24 @@ class Lake:
         columns = [[model] * len(values), [version] * len(values), values, counts]
         path = self.root / "reference_predictions" / model / f"{version}.parquet"
         return _write_if_other(path, parquet_bytes(pa.table(columns, schema=REFERENCE_SCHEMA)))
+
+    def read_reference_predictions(self, model: str, version: int) -> tuple[Floats, npt.NDArray[np.int64]]:
+        """The values of `write_reference_predictions`, rising, and how often each came; empty if not judged."""
+        path = self.root / "reference_predictions" / model / f"{version}.parquet"
+        table = _read_file(path) if path.exists() else REFERENCE_SCHEMA.empty_table()
+        return table["prediction"].to_numpy(), table["row_count"].to_numpy()
+
+    def write_reliance(self, model: str, version: int, reliance: Mapping[str, float]) -> Path:
+        """How much a version relies on each of its features (see `reliance.py`)."""
+        columns = [[model] * len(reliance), [version] * len(reliance), list(reliance), list(reliance.values())]
+        path = self.root / "reliance" / model / f"{version}.parquet"
+        return _write_if_other(path, parquet_bytes(pa.table(columns, schema=RELIANCE_SCHEMA)))
+
+    def read_reliance(self, model: str, version: int) -> dict[str, float]:
+        """By feature; empty if the version was never judged."""
+        path = self.root / "reliance" / model / f"{version}.parquet"
+        rows = _read_file(path).to_pylist() if path.exists() else []
+        return {row["feature"]: row["reliance"] for row in rows}
 
 
 def _read_file(path: Path, columns: Sequence[str] | None = None) -> pa.Table:

@@ -7,8 +7,11 @@ written to the log, and for latency where a limit on it is declared.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
+from time import process_time
 from typing import Any
 
 import numpy as np
@@ -20,26 +23,35 @@ from ml_assets.decision_rows import moments, read_rows
 from ml_assets.errors import NoChampion, RegistryError, TrainingError
 from ml_assets.evaluation import OVERALL, Score
 from ml_assets.evidence import load_evidence, question_of, save_evidence
+from ml_assets.health import gather_health
 from ml_assets.judging import Clock, judge
 from ml_assets.lake import EVALUATION_SCHEMA, Lake
 from ml_assets.model_declaration import ModelDeclaration
-from ml_assets.moments import from_datetime64, in_utc
+from ml_assets.moments import from_datetime64, in_utc, text_of
 from ml_assets.promotion import CANDIDATE, Decision, Evidence, decide_promotion
 from ml_assets.registry import Registry, Version
+from ml_assets.retraining import HealthEvidence, HealthWindow, RetrainingDecision, decide_retraining
 from ml_assets.scoring import ScoringReport, score_due
 from ml_assets.training import Progress, code_version, identify, train
+from ml_assets.watching import WatchDecision, decide_rollback, gather_watch
+
+# What a version's training took, as its metric; the compute budget adds these up.
+TRAINING_COST = "training_cpu_seconds"
 
 __all__ = [
     "CandidateResult",
     "PromotionResult",
+    "RetrainingResult",
     "RollbackResult",
     "ScoringReport",
     "decide_and_promote",
+    "decide_on_retraining",
     "evaluate_candidate",
     "make_candidate",
     "rollback",
     "run_backtest",
     "score_due",
+    "watch_champion",
     "watermark",
 ]
 
@@ -60,6 +72,15 @@ class PromotionResult:
     logged: LoggedDecision | None
     is_new: bool
     champion: Version | None
+
+
+@dataclass(frozen=True)
+class RetrainingResult:
+    """The decision, what it rests on, and its line in the log if it says something new."""
+
+    decision: RetrainingDecision
+    evidence: HealthEvidence
+    logged: LoggedDecision | None
 
 
 @dataclass(frozen=True)
@@ -113,10 +134,15 @@ def make_candidate(
     found = registry.find(declaration.name, identity.fingerprint)
     if found is not None and registry.has_files(found):
         return CandidateResult(found, is_new=False)
+    began = process_time()
     candidate = train(
         rows, declaration, moment, lock_hash=lock_hash, table_hash=table_hash, threads=threads, progress=progress
     )
-    return CandidateResult(registry.log_candidate(candidate), is_new=found is None)
+    version = registry.log_candidate(candidate)
+    if found is None:
+        registry.log_metrics(version, {TRAINING_COST: process_time() - began})
+        version = registry.get(declaration.name, version.version)
+    return CandidateResult(version, is_new=found is None)
 
 
 def evaluate_candidate(
@@ -212,6 +238,70 @@ def rollback(registry: Registry, log: DecisionLog, model: str, *, now: Clock, re
         evidence={"from_sha256": present.sha256, "to_sha256": previous.sha256},
     )
     return RollbackResult(registry.roll_back(model, present.version), present, logged)
+
+
+def decide_on_retraining(
+    lake: Lake,
+    registry: Registry,
+    log: DecisionLog,
+    declaration: ModelDeclaration,
+    *,
+    lock_hash: str,
+    now: Clock,
+    failed_checks: Sequence[str] = (),
+) -> RetrainingResult:
+    """Decides whether a new candidate is worth its cost, and logs the verdict when it is another than the last one.
+
+    Raises:
+        LakeError: if the training set is not published.
+    """
+    evidence = gather_health(
+        lake,
+        registry,
+        declaration,
+        lock_hash=lock_hash,
+        failed_checks=failed_checks,
+        spent_cpu_seconds=partial(_training_cost, registry, declaration.name),
+    )
+    decision = decide_retraining(evidence, declaration.retraining)
+    last = next(
+        (one for one in reversed(log.read()) if (one.model, one.kind) == (declaration.name, "retraining")), None
+    )
+    standing = (last.verdict, last.previous_version) if last else ("not_needed", evidence.newest_version)
+    if (decision.verdict, evidence.newest_version) == standing or (not last and decision.verdict == "not_needed"):
+        return RetrainingResult(decision, evidence, None)
+    if decision.verdict == "not_needed" and standing[0] != "held_back":
+        return RetrainingResult(decision, evidence, None)
+    logged = log.append(
+        decided_at=now(),
+        as_of=evidence.as_of,
+        model=declaration.name,
+        kind="retraining",
+        verdict=decision.verdict,
+        version=evidence.champion_version,
+        previous_version=evidence.newest_version,
+        reasons=[asdict(reason) for reason in decision.reasons],
+        evidence={"windows": [_plain_window(window) for window in evidence.windows]},
+    )
+    return RetrainingResult(decision, evidence, logged)
+
+
+def watch_champion(lake: Lake, registry: Registry, declaration: ModelDeclaration) -> WatchDecision | None:
+    """How the champion does beside the one it replaced; None if there is no champion or it is not watched."""
+    watch = declaration.retraining.watch
+    evidence = gather_watch(lake, registry, declaration, watch) if watch else None
+    return decide_rollback(evidence, watch) if evidence and watch else None
+
+
+def _training_cost(registry: Registry, model: str, since: datetime) -> float:
+    return sum(version.metrics.get(TRAINING_COST, 0.0) for version in registry.versions(model) if version.as_of > since)
+
+
+def _plain_window(window: HealthWindow) -> dict[str, Any]:
+    return {
+        name: text_of(value) if isinstance(value, datetime) else round(value, 6) if isinstance(value, float) else value
+        for name, value in asdict(window).items()
+    }
 
 
 def run_backtest(

@@ -1,0 +1,224 @@
+"""What happens by itself: what lands is processed, and a model is renewed or taken back when there is reason to.
+
+What belongs here: what is asked when, and which answer requests what. What does not: the decisions themselves
+(`ml_assets.retraining`, `ml_assets.watching`).
+
+    files land -> sensor `landing` -> job `score`: dbt, predictions, monitoring, and two checks of each model
+    check `needs_no_retraining` of <model>/candidate fails  -> candidate, evaluation and champion are requested
+    check `better_than_predecessor` of <model>/champion fails -> champion is requested, and goes back to its predecessor
+
+The checks hold the decisions and their reasons, and automation conditions on the assets carry them, so the UI shows why
+a run was requested.
+"""
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from dagster_defs.presentation import reasons_markdown
+from dagster_defs.resources import Home
+from ml_assets import lifecycle
+from ml_assets.declaration import ModelDeclaration
+
+NEEDS_NO_RETRAINING = "needs_no_retraining"
+BETTER_THAN_PREDECESSOR = "better_than_predecessor"
+_MONITORING = ("fct_model__predictions", "mon_feature__drift", "mon_prediction__drift")
+
+# Files that arrive together make one run: it starts once nothing has landed for so long.
+QUIET_SECONDS = 5.0
+SENSOR_SECONDS = 5
+# Higher goes first where runs wait: scoring, then training, then whatever a person has asked for in bulk.
+SCORING_PRIORITY, TRAINING_PRIORITY = "10", "5"
+
+
+# --- the checks that ask
+
+
+def build_lifecycle_checks(declaration: ModelDeclaration) -> list[dg.AssetChecksDefinition]:
+    """The two questions that are asked of one model whenever its monitoring is up to date."""
+    model = declaration.name
+    monitoring = [dg.AssetKey([table]) for table in _MONITORING]
+
+    @dg.asset_check(
+        asset=dg.AssetKey([model, "candidate"]),
+        name=NEEDS_NO_RETRAINING,
+        additional_deps=monitoring,
+        description=f"Fails if a new candidate of {model} is worth its cost by the declared policy; one is then made.",
+    )
+    def needs_no_retraining(context: dg.AssetCheckExecutionContext, home: Home) -> dg.AssetCheckResult:
+        result = lifecycle.decide_on_retraining(
+            home.lake,
+            home.registry,
+            home.decision_log,
+            declaration,
+            lock_hash=home.lock_hash,
+            now=home.now,
+            failed_checks=home.failed_checks(),
+        )
+        context.log.info(f"{model}: {result.decision.verdict}")
+        return dg.AssetCheckResult(
+            passed=result.decision.verdict != "retrain",
+            severity=dg.AssetCheckSeverity.WARN,
+            description="; ".join(reason.text for reason in result.decision.reasons if not reason.passed) or None,
+            metadata={
+                "verdict": result.decision.verdict,
+                "signals": list(result.decision.signals),
+                "reasons": dg.MetadataValue.md(reasons_markdown(result.decision.reasons)),
+            },
+        )
+
+    @dg.asset_check(
+        asset=dg.AssetKey([model, "champion"]),
+        name=BETTER_THAN_PREDECESSOR,
+        additional_deps=monitoring,
+        description=f"Fails if the champion of {model} is surely worse than the one before it would have been.",
+    )
+    def better_than_predecessor(home: Home) -> dg.AssetCheckResult:
+        decision = lifecycle.watch_champion(home.lake, home.registry, declaration)
+        if decision is None:
+            return dg.AssetCheckResult(passed=True, metadata={"verdict": "no champion, or not watched"})
+        return dg.AssetCheckResult(
+            passed=decision.verdict != "roll_back",
+            severity=dg.AssetCheckSeverity.WARN,
+            description=decision.reason.text,
+            metadata={"verdict": decision.verdict, "reasons": dg.MetadataValue.md(reasons_markdown([decision.reason]))},
+        )
+
+    return [needs_no_retraining, better_than_predecessor]
+
+
+def check_keys(models: Sequence[str]) -> list[dg.AssetCheckKey]:
+    """The keys of both checks of each model."""
+    return [
+        dg.AssetCheckKey(dg.AssetKey([model, step]), name)
+        for model in models
+        for step, name in (("candidate", NEEDS_NO_RETRAINING), ("champion", BETTER_THAN_PREDECESSOR))
+    ]
+
+
+# --- the conditions that answer
+
+_Condition: Any = dg.AutomationCondition  # its overloads say less than it can do
+
+_CHECK_SAYS_NO = _Condition.any_checks_match(_Condition.check_failed() & _Condition.newly_updated()).with_label(
+    "a check has just failed"
+)
+
+
+def _asked_by_check() -> Any:
+    """True from the moment a check of the asset fails until the asset has been asked for or a check passes again."""
+    return (
+        _CHECK_SAYS_NO.since_last_handled()
+        & _Condition.any_checks_match(_Condition.check_failed())
+        & ~_Condition.in_progress()
+    )
+
+
+def candidate_condition() -> dg.AutomationCondition[Any]:
+    """When retraining is due, or the wall clock calls the candidate late."""
+    late = _Condition.freshness_failed().newly_true().since_last_handled()
+    return (_asked_by_check().with_label("retraining is due") | (late & ~_Condition.in_progress())).with_label(
+        "retraining is due, or the candidate is late"
+    )
+
+
+def following_condition() -> dg.AutomationCondition[Any]:
+    """Whenever what it stands on was made anew."""
+    return dg.AutomationCondition.eager()
+
+
+def champion_condition() -> dg.AutomationCondition[Any]:
+    """Whenever there is a new evaluation, or the champion is worse than its predecessor."""
+    return (dg.AutomationCondition.eager() | _asked_by_check()).with_label(
+        "a candidate was judged, or the champion does worse than its predecessor"
+    )
+
+
+def build_automation_sensor(models: Sequence[str]) -> dg.AutomationConditionSensorDefinition:
+    """Evaluates the conditions; on from the start."""
+    steps = ("candidate", "evaluation", "champion")
+    return dg.AutomationConditionSensorDefinition(
+        name="lifecycle",
+        target=dg.AssetSelection.assets(*[[model, step] for model in models for step in steps]),
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        minimum_interval_seconds=SENSOR_SECONDS,
+        run_tags={"dagster/priority": TRAINING_PRIORITY},
+        description="Retrains when a model's own checks ask for it, and takes a champion back that does worse.",
+    )
+
+
+# --- the sensor on the landing folder
+
+
+@dataclass(frozen=True)
+class LandingState:
+    """What lies in the landing folder, told from names, sizes and times alone."""
+
+    digest: str
+    files: int
+    newest: float
+
+
+def landing_state(folder: Path) -> LandingState:
+    """A listing of every file below the folder; none is opened. A name with a dot in front is still being written."""
+    lines, newest = [], 0.0
+    for path, status in _files(folder):
+        lines.append(f"{path}\t{status.st_size}\t{status.st_mtime_ns}")
+        newest = max(newest, status.st_mtime)
+    digest = hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()[:16]
+    return LandingState(digest, len(lines), newest)
+
+
+def _files(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir():
+                yield from _files(Path(entry.path))
+            elif entry.is_file():
+                yield entry.path, entry.stat()
+
+
+def build_landing_sensor(landing: Path, job: str, busy_jobs: Sequence[str]) -> dg.SensorDefinition:
+    """Requests the job once for whatever has landed since the last request."""
+
+    @dg.sensor(
+        name="landing",
+        job_name=job,
+        minimum_interval_seconds=SENSOR_SECONDS,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="One run for all files that landed together; none while one is waiting to start.",
+    )
+    def landing_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        cursor = json.loads(context.cursor or "{}")
+        state = landing_state(landing)
+        if not state.files:
+            return dg.SkipReason(f"nothing has landed in {landing} yet; perennial land, or drop files there")
+        if state.digest == cursor.get("requested"):
+            return dg.SkipReason(f"nothing has landed since the last request ({state.files} files)")
+        if time.time() - state.newest < QUIET_SECONDS:
+            return dg.SkipReason(f"files are still arriving; waiting until none has for {QUIET_SECONDS:.0f} seconds")
+        waiting = context.instance.get_runs(
+            dg.RunsFilter(statuses=[dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED]), limit=20
+        )
+        if any(run.job_name in busy_jobs for run in waiting):
+            return dg.SkipReason("a run that will read these files is waiting to start")
+        return dg.SensorResult(
+            run_requests=[
+                dg.RunRequest(
+                    run_key=state.digest,
+                    tags={"dagster/priority": SCORING_PRIORITY, "perennial/landing": json.dumps(asdict(state))},
+                )
+            ],
+            cursor=json.dumps({"requested": state.digest}),
+        )
+
+    return landing_sensor
