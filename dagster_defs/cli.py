@@ -240,6 +240,70 @@ def backtest(
         console.print(scores_table(f"{len(result.origins)} trainings", _overall(result.scores)))
 
 
+@app.command()
+def replay(
+    start: Annotated[str, typer.Option("--from", help="The first models are trained on what was known by then.")],
+    through: Annotated[str, typer.Option(help="The last moment that lands.")],
+    every: Annotated[str, typer.Option(help="How much lands at once, such as 7d or 1d.")] = "7d",
+    model: Annotated[list[str] | None, typer.Option(help="Only this model; may be repeated. Default: all.")] = None,
+    home: Annotated[
+        Path | None, typer.Option(help="Where it lives; default: replay/ in the home. Never your own.")
+    ] = None,
+    again: Annotated[bool, typer.Option("--again", help="Forget an earlier replay there and begin anew.")] = False,
+) -> None:
+    """Live through a stretch of the past, step by step and untouched, and report on it."""
+    import shutil
+
+    from dagster_defs.replay import STEPS, compare_lives, read_steps, replay_steps, write_report
+    from dagster_defs.replay import replay as live_through
+    from dagster_defs.resources import build_home
+    from ml_assets.feeds.nycflights13 import land as land_flights
+    from ml_assets.moments import parse_duration
+
+    settings = _settings()
+    place = (home or settings.home / "replay").absolute()
+    if again and (place / STEPS).exists():
+        shutil.rmtree(place)
+    elif place.exists() and any(place.iterdir()) and not (place / STEPS).exists():
+        raise PerennialError(f"{place} holds something that is no replay; name another folder with --home")
+    settings = settings.model_copy(update={"home": place}).prepared()
+    os.environ["PERENNIAL_HOME"] = str(place)
+    moments = replay_steps(_moment(start), _moment(through), parse_duration(every.replace("d", " days")))
+    lived = read_steps(place)
+    if [step.through[:16] for step in lived] != [f"{moment:%Y-%m-%dT%H:%M}" for moment in moments[: len(lived)]]:
+        raise PerennialError(f"{place} holds another replay; --again forgets it, --home names another folder")
+    declarations = _declared(settings, None)
+    unknown = [name for name in model or () if name not in declarations]
+    if unknown:
+        raise PerennialError(f"no model {', '.join(unknown)} is declared; declared are {', '.join(declarations)}")
+    chosen = model or list(declarations)
+    console.print(f"replaying {len(moments)} steps of {', '.join(chosen)} in {place}")
+    (place / STEPS).touch()
+    steps = live_through(
+        settings,
+        lambda moment: land_flights(settings.landing, moment),
+        moments,
+        chosen,
+        lambda line: console.print(f"  {line}"),
+    )
+    standing = build_home(settings)
+    reports = []
+    for name in chosen:
+        with console.status(f"{name}: what other lives would have come to") as bar:
+            reports.append(
+                compare_lives(
+                    standing,
+                    declarations[name],
+                    moments,
+                    steps,
+                    lambda what, done, of, name=name, bar=bar: bar.update(f"{name}: {what} {done}/{of}"),
+                )
+            )
+        for life in reports[-1].lives:
+            console.print(f"  {name} {life.name:10} {reports[-1].metric} {life.value:.4f}  {life.trainings} trainings")
+    console.print(f"report: [bold]{write_report(place, reports)}[/]")
+
+
 def _overall(scores: Any) -> dict[str, dict[str, float]]:
     """Subject -> metric -> value over everything that was judged."""
     found: dict[str, dict[str, float]] = {}

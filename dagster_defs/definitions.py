@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 
 import dagster as dg
 
@@ -25,8 +26,11 @@ REFRESH_JOB = "refresh"
 SCORE_JOB = "score"
 
 
-def build_definitions(settings: Settings) -> dg.Definitions:
+def build_definitions(settings: Settings, models: Sequence[str] | None = None) -> dg.Definitions:
     """Everything that Dagster loads, for one home.
+
+    Args:
+        models: only these declared models; all, if nothing is said.
 
     Raises:
         DeclarationError: with every mistake in every declaration.
@@ -35,7 +39,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     os.environ["PERENNIAL_HOME"] = str(settings.home)  # for the dbt processes that Dagster starts
     path = manifest_path(settings)
     manifest = json.loads(path.read_text())
-    declarations = read_declarations(manifest)
+    declarations = {name: one for name, one in read_declarations(manifest).items() if models is None or name in models}
     lifecycles = [asset for declaration in declarations.values() for asset in build_lifecycle_assets(declaration)]
     backtests = [build_backtest_asset(declaration) for declaration in declarations.values()]
     steps = ("candidate", "evaluation", "champion")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from dagster_defs.settings import Settings
 from ml_assets.errors import PerennialError
 
 Report = Callable[[str], None]
+ANY_ASSETS = "__ASSET_JOB"
 _POLL_SECONDS = 0.4
 
 
@@ -36,18 +37,32 @@ def prepare_dagster_home(settings: Settings) -> None:
     os.environ["DAGSTER_HOME"] = str(settings.dagster_home)
 
 
-def run_job(definitions: dg.Definitions, job: str, instance: dg.DagsterInstance, report: Report, output: Path) -> str:
+def run_job(
+    definitions: dg.Definitions,
+    job: str,
+    instance: dg.DagsterInstance,
+    report: Report,
+    output: Path,
+    selection: Sequence[dg.AssetKey] | None = None,
+) -> str:
     """Runs one job in this process; returns the id of its run. What its parts print is appended to the file `output`.
+
+    Args:
+        job: its name; `ANY_ASSETS` with a selection runs just these.
 
     Raises:
         PerennialError: naming the first step or check that failed, and where to read on.
     """
+    found = (
+        definitions.resolve_implicit_global_asset_job_def() if job == ANY_ASSETS else definitions.resolve_job_def(job)
+    )
     watcher = _Watcher(instance, report)
     watcher.start()
     try:
         with output.open("a") as file, redirect_stdout(file), redirect_stderr(file):
-            result = definitions.resolve_job_def(job).execute_in_process(
+            result = found.execute_in_process(
                 instance=instance,
+                asset_selection=selection,
                 raise_on_error=False,
                 run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
             )

@@ -4,7 +4,7 @@ What belongs here: reading predictions, outcomes and drift week by week. What do
 (`retraining.py`).
 
 A week may be harder than another whoever predicts it: where more hangs in the balance, a perfect model has a higher log
-loss too. So a classification's loss is held against what it would be if every probability were right (the entropy of the
+loss too. So a classification's loss is held against what it would be if every probability were right (entropy of the
 predictions for log loss, p (1 - p) for the Brier score); only what exceeds that, beyond what exceeded it when the model
 was judged, counts as worse. Metrics without such an expectation are held against their value when the model was judged.
 """

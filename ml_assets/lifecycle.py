@@ -23,7 +23,7 @@ from ml_assets.decision_rows import moments, read_rows
 from ml_assets.errors import NoChampion, RegistryError, TrainingError
 from ml_assets.evaluation import OVERALL, Score
 from ml_assets.evidence import load_evidence, question_of, save_evidence
-from ml_assets.health import gather_health
+from ml_assets.health import FEWEST_OUTCOMES, gather_health
 from ml_assets.judging import Clock, judge
 from ml_assets.lake import EVALUATION_SCHEMA, Lake
 from ml_assets.model_declaration import ModelDeclaration
@@ -39,6 +39,8 @@ from ml_assets.watching import WatchDecision, decide_rollback, gather_watch
 TRAINING_COST = "training_cpu_seconds"
 
 __all__ = [
+    "FEWEST_OUTCOMES",
+    "TRAINING_COST",
     "CandidateResult",
     "PromotionResult",
     "RetrainingResult",
