@@ -16,7 +16,7 @@ import json
 import os
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,9 @@ _MONITORING = ("fct_model__predictions", "mon_feature__drift", "mon_prediction__
 # Files that arrive together make one run: it starts once nothing has landed for so long.
 QUIET_SECONDS = 5.0
 SENSOR_SECONDS = 5
+CONDITIONS_SECONDS = 15
+# What lay in the landing folder when a run was started.
+LANDING_TAG = "perennial/landing"
 # Higher goes first where runs wait: scoring, then training, then whatever a person has asked for in bulk.
 SCORING_PRIORITY, TRAINING_PRIORITY = "10", "5"
 
@@ -148,7 +151,7 @@ def build_automation_sensor(models: Sequence[str]) -> dg.AutomationConditionSens
         name="lifecycle",
         target=dg.AssetSelection.assets(*[[model, step] for model in models for step in steps]),
         default_status=dg.DefaultSensorStatus.RUNNING,
-        minimum_interval_seconds=SENSOR_SECONDS,
+        minimum_interval_seconds=CONDITIONS_SECONDS,
         run_tags={"dagster/priority": TRAINING_PRIORITY},
         description="Retrains when a model's own checks ask for it, and takes a champion back that does worse.",
     )
@@ -206,6 +209,14 @@ def build_landing_sensor(landing: Path, job: str, busy_jobs: Sequence[str]) -> d
             return dg.SkipReason(f"nothing has landed since the last request ({state.files} files)")
         if time.time() - state.newest < QUIET_SECONDS:
             return dg.SkipReason(f"files are still arriving; waiting until none has for {QUIET_SECONDS:.0f} seconds")
+        read = context.instance.get_runs(
+            dg.RunsFilter(tags={LANDING_TAG: state.digest}, statuses=[dg.DagsterRunStatus.SUCCESS]), limit=1
+        )
+        if read and not cursor:
+            return dg.SensorResult(
+                skip_reason=dg.SkipReason(f"run {read[0].run_id} has read all {state.files} files"),
+                cursor=json.dumps({"requested": state.digest}),
+            )
         waiting = context.instance.get_runs(
             dg.RunsFilter(statuses=[dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED]), limit=20
         )
@@ -215,7 +226,7 @@ def build_landing_sensor(landing: Path, job: str, busy_jobs: Sequence[str]) -> d
             run_requests=[
                 dg.RunRequest(
                     run_key=state.digest,
-                    tags={"dagster/priority": SCORING_PRIORITY, "perennial/landing": json.dumps(asdict(state))},
+                    tags={"dagster/priority": SCORING_PRIORITY, LANDING_TAG: state.digest},
                 )
             ],
             cursor=json.dumps({"requested": state.digest}),

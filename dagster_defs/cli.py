@@ -124,10 +124,12 @@ def _show(settings: Settings) -> None:
 
 
 def _run_job(settings: Settings, definitions: Any, job: str, instance: Any, title: str) -> None:
+    from dagster_defs.automation import LANDING_TAG, landing_state
     from dagster_defs.running import run_job
 
     began = time.monotonic()
     count = 0
+    tags = {LANDING_TAG: landing_state(settings.landing).digest}
     with console.status(title) as status:
 
         def report(line: str) -> None:
@@ -137,7 +139,7 @@ def _run_job(settings: Settings, definitions: Any, job: str, instance: Any, titl
                 console.print(f"  [green]made[/] {line} [dim]after {time.monotonic() - began:.0f} s[/]")
             status.update(f"{title}: {count} assets, {line}")
 
-        run_job(definitions, job, instance, report, settings.home / "runs.log")
+        run_job(definitions, job, instance, report, settings.home / "runs.log", tags=tags)
     console.print(f"[green]done[/] {title}: {count} assets in {time.monotonic() - began:.0f} s")
 
 
@@ -211,6 +213,29 @@ def decisions(model: Annotated[str | None, typer.Argument(help="Only of this mod
                 str(decision.version),
             )
     console.print(table)
+
+
+@app.command()
+def why(
+    model: Annotated[str, typer.Argument(help="Name of a declared model.")],
+    version: Annotated[int | None, typer.Argument(help="Which version; default: the champion.")] = None,
+) -> None:
+    """Why a version was trained, what it learned from, how it was judged and what became of it, in plain words."""
+    from dagster_defs.resources import build_home
+    from ml_assets.story import tell_version
+
+    settings = _settings()
+    declaration = _declared(settings, model)[model]
+    home = build_home(settings)
+    champion = home.registry.champion(model)
+    if version is None and champion is None:
+        raise PerennialError(f"{model} has no champion yet; perennial run trains one, or name a version")
+    chosen = home.registry.get(model, version) if version is not None else champion
+    assert chosen is not None
+    story = tell_version(
+        home.lake, declaration, chosen, home.decision_log.read(), champion.version if champion else None
+    )
+    console.print(story, soft_wrap=True, markup=False)
 
 
 @app.command()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 
@@ -44,6 +44,7 @@ def run_job(
     report: Report,
     output: Path,
     selection: Sequence[dg.AssetKey] | None = None,
+    tags: Mapping[str, str] | None = None,
 ) -> str:
     """Runs one job in this process; returns the id of its run. What its parts print is appended to the file `output`.
 
@@ -63,6 +64,7 @@ def run_job(
             result = found.execute_in_process(
                 instance=instance,
                 asset_selection=selection,
+                tags=tags,
                 raise_on_error=False,
                 run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
             )

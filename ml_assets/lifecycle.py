@@ -266,13 +266,7 @@ def decide_on_retraining(
         spent_cpu_seconds=partial(_training_cost, registry, declaration.name),
     )
     decision = decide_retraining(evidence, declaration.retraining)
-    last = next(
-        (one for one in reversed(log.read()) if (one.model, one.kind) == (declaration.name, "retraining")), None
-    )
-    standing = (last.verdict, last.previous_version) if last else ("not_needed", evidence.newest_version)
-    if (decision.verdict, evidence.newest_version) == standing or (not last and decision.verdict == "not_needed"):
-        return RetrainingResult(decision, evidence, None)
-    if decision.verdict == "not_needed" and standing[0] != "held_back":
+    if not _is_news(log, evidence, decision):
         return RetrainingResult(decision, evidence, None)
     logged = log.append(
         decided_at=now(),
@@ -286,6 +280,17 @@ def decide_on_retraining(
         evidence={"windows": [_plain_window(window) for window in evidence.windows]},
     )
     return RetrainingResult(decision, evidence, logged)
+
+
+def _is_news(log: DecisionLog, evidence: HealthEvidence, decision: RetrainingDecision) -> bool:
+    """Every training that is asked for is news; that one is held back, or no longer needed, is news once."""
+    lines = [one for one in log.read() if (one.model, one.kind) == (evidence.model, "retraining")]
+    last = lines[-1] if lines and lines[-1].previous_version == evidence.newest_version else None
+    if decision.verdict == "retrain":
+        return last is None or (last.verdict, last.as_of) != ("retrain", text_of(evidence.as_of))
+    if decision.verdict == "held_back":
+        return last is None or last.verdict != "held_back"
+    return last is not None and last.verdict == "held_back"
 
 
 def watch_champion(lake: Lake, registry: Registry, declaration: ModelDeclaration) -> WatchDecision | None:

@@ -96,6 +96,10 @@ def gather_watch(lake: Lake, registry: Registry, declaration: ModelDeclaration, 
     made = _made(lake, declaration, champion.version, watch.span) if previous else None
     if previous is None or made is None or not made.num_rows:
         return nothing
+    learned = (previous.declaration["task"], previous.declaration["label"])
+    if learned != (declaration.task, declaration.label):
+        text = f"it was trained for {learned[1]} ({learned[0]}), and {declaration.label} is declared now."
+        return replace(nothing, unusable=text)
     decided = made["decision_at"].to_numpy()
     since, until = from_datetime64(decided.min()), from_datetime64(decided.max())
     try:
