@@ -15,6 +15,7 @@ from dagster_defs.automation import (
     build_lifecycle_checks,
     check_keys,
 )
+from dagster_defs.degraded import build_failure_sensors, build_fallback_job
 from dagster_defs.lifecycle import build_backtest_asset, build_lifecycle_assets
 from dagster_defs.manifest import manifest_path
 from dagster_defs.resources import build_home
@@ -46,6 +47,20 @@ def build_definitions(settings: Settings, models: Sequence[str] | None = None) -
     training = dg.AssetSelection.assets(*[[name, step] for name in declarations for step in steps])
     everything = dg.AssetSelection.all() - dg.AssetSelection.groups("backtests")
     checks = dg.AssetSelection.checks(*check_keys(tuple(declarations)))
+    refresh = dg.define_asset_job(
+        REFRESH_JOB,
+        selection=everything,
+        description="Raw files to predictions and what watches them, with a new candidate for each model.",
+        executor_def=dg.in_process_executor,
+    )
+    score = dg.define_asset_job(
+        SCORE_JOB,
+        selection=(everything - training) | checks,
+        description="The same without training: what is due is scored by the champions that stand.",
+        executor_def=dg.in_process_executor,
+        tags={"dagster/priority": SCORING_PRIORITY},
+    )
+    fallback = build_fallback_job(declarations)
     return dg.Definitions(
         assets=[
             *landing_sources(manifest),
@@ -54,25 +69,12 @@ def build_definitions(settings: Settings, models: Sequence[str] | None = None) -
             *backtests,
         ],
         asset_checks=[check for one in declarations.values() for check in build_lifecycle_checks(one)],
+        jobs=[refresh, score, fallback],
         sensors=[
             build_landing_sensor(settings.landing, SCORE_JOB, (SCORE_JOB, REFRESH_JOB)),
             build_automation_sensor(tuple(declarations)),
+            *build_failure_sensors(fallback, [refresh, score]),
         ],
         executor=dg.in_process_executor,
-        jobs=[
-            dg.define_asset_job(
-                REFRESH_JOB,
-                selection=everything,
-                description="Raw files to predictions and what watches them, with a new candidate for each model.",
-                executor_def=dg.in_process_executor,
-            ),
-            dg.define_asset_job(
-                SCORE_JOB,
-                selection=(everything - training) | checks,
-                description="The same without training: what is due is scored by the champions that stand.",
-                executor_def=dg.in_process_executor,
-                tags={"dagster/priority": SCORING_PRIORITY},
-            ),
-        ],
         resources={"dbt": build_dbt_resource(settings), "home": build_home(settings)},
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 import dagster as dg
 
 from dagster_defs.settings import Settings
+from ml_assets.alerts import Alerts
 from ml_assets.decision_log import DecisionLog
 from ml_assets.lake import Lake
 from ml_assets.registry import Registry
@@ -20,6 +21,7 @@ class Home(dg.ConfigurableResource):
 
     path: str
     lock_file: str
+    alert_channels: str = ""  # apprise addresses, separated by spaces
 
     @property
     def lake(self) -> Lake:
@@ -32,6 +34,10 @@ class Home(dg.ConfigurableResource):
     @property
     def decision_log(self) -> DecisionLog:
         return DecisionLog(Path(self.path) / "lake" / "decisions.jsonl")
+
+    @property
+    def alerts(self) -> Alerts:
+        return Alerts(Path(self.path) / "alerts.jsonl", tuple(self.alert_channels.split()))
 
     @property
     def lock_hash(self) -> str:
@@ -51,4 +57,4 @@ class Home(dg.ConfigurableResource):
 
 
 def build_home(settings: Settings) -> Home:
-    return Home(path=str(settings.home), lock_file=str(settings.lock_file))
+    return Home(path=str(settings.home), lock_file=str(settings.lock_file), alert_channels=settings.alerts)

@@ -27,6 +27,10 @@ class Settings(BaseSettings):
         default=PROJECT_ROOT / "requirements.lock", description="The environment's lock, part of a model's identity."
     )
 
+    alerts: str = Field(
+        default="", description="Apprise addresses, separated by spaces, that are told of incidents besides the file."
+    )
+
     @property
     def landing(self) -> Path:
         return self.home / "landing"

@@ -112,6 +112,7 @@ class _Reader:
             gates=block.gates,
             retraining=block.retraining,
             service=block.service,
+            spine=self._spine(columns["entity"], decision_at),
         )
         self._check_builds(declaration)
         return None if self.problems else declaration
@@ -148,6 +149,21 @@ class _Reader:
             roles[name] = role
             types[name] = str(column.get("data_type") or "").lower().split("(")[0].strip()
         return table, roles, types
+
+    def _spine(self, entity: tuple[str, ...], decision_at: str) -> str | None:
+        """The published table of decisions that the training set names in `config.meta.spine`, if it names one."""
+        names = (self.exposure.get("depends_on") or {}).get("nodes") or []
+        spine = next((_meta(self.nodes[name]).get("spine") for name in names if name in self.nodes), None)
+        if spine is None:
+            return None
+        models = {node["name"]: node for name, node in self.nodes.items() if name.startswith("model.")}
+        if spine not in models:
+            self.report("depends_on", f"its training set has config.meta.spine: {spine}, which is no model")
+            return None
+        missing = [name for name in (*entity, decision_at) if name not in models[spine].get("columns", {})]
+        if missing:
+            self.report("depends_on", f"the spine {spine} has no column {', '.join(missing)}; declare it there")
+        return str(spine)
 
     def _block(self) -> MlBlock | None:
         found = _meta(self.exposure).get("ml")

@@ -172,9 +172,11 @@ def _predictions(lake: Lake, declaration: ModelDeclaration, champion: Version, f
     columns = ["model", "model_version", "decision_at", "prediction", "prediction_status", "actual"]
     try:
         parts = [part.part for part in lake.parts(PREDICTIONS) if part.part >= f"{first:%Y-%m}"]
-        table = lake.read(PREDICTIONS, columns, parts)
     except TableMissing:
+        parts = []
+    if not parts:  # nothing is published yet, or nothing was predicted for long
         return pd.DataFrame(columns=[*columns, "week"])
+    table = lake.read(PREDICTIONS, columns, parts)
     mine = (
         (pc.field("model") == declaration.name)
         & (pc.field("model_version") == champion.version)

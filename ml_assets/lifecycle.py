@@ -31,7 +31,7 @@ from ml_assets.moments import from_datetime64, in_utc, text_of
 from ml_assets.promotion import CANDIDATE, Decision, Evidence, decide_promotion
 from ml_assets.registry import Registry, Version
 from ml_assets.retraining import HealthEvidence, HealthWindow, RetrainingDecision, decide_retraining
-from ml_assets.scoring import ScoringReport, score_due
+from ml_assets.scoring import ScoringReport, score_due, score_from_spine
 from ml_assets.training import Progress, code_version, identify, train
 from ml_assets.watching import WatchDecision, decide_rollback, gather_watch
 
@@ -53,6 +53,7 @@ __all__ = [
     "rollback",
     "run_backtest",
     "score_due",
+    "score_from_spine",
     "watch_champion",
     "watermark",
 ]

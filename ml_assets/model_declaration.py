@@ -46,7 +46,9 @@ class Feature:
 
 @dataclass(frozen=True)
 class ModelDeclaration:
-    """One declared model. `file` is the YAML that declares it, from the dbt project's folder."""
+    """One declared model. `file` is the YAML that declares it, from the dbt project's folder; `spine` the
+    published table of due decisions alone, from which a fallback answers while the training set cannot be trusted.
+    """
 
     name: str
     title: str
@@ -67,6 +69,7 @@ class ModelDeclaration:
     gates: Gates
     retraining: Retraining
     service: Service
+    spine: str | None = None
 
     @property
     def numeric_features(self) -> tuple[str, ...]:

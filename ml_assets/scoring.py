@@ -146,6 +146,86 @@ def score_due(
     )
 
 
+def score_from_spine(lake: Lake, registry: Registry, declaration: ModelDeclaration, *, reason: str) -> ScoringReport:
+    """Lets the fallback answer the due decisions that have no prediction, from the published spine alone.
+
+    For the time in which the training set cannot be trusted: decisions must be answered, and the fallback needs no
+    feature that the spine does not hold. Each answer is marked as a fallback's, with the reason.
+
+    Raises:
+        ScoringError: if no spine is declared or no fallback can answer from it.
+        LakeError: if the spine is not published.
+    """
+    model = declaration.name
+    champion = registry.champion(model)
+    if champion is None:
+        return ScoringReport(model, "no_champion", 0, (), None, f"{model} has no champion yet", None, (), 0)
+    if declaration.spine is None:
+        raise ScoringError(
+            f"{model}: {declaration.training_set} names no spine, so nothing can be predicted while it is not to be "
+            "trusted; publish the due decisions and name that table in config.meta.spine"
+        )
+    columns = lake.columns(declaration.spine)
+    scorer = _fallback_for(registry, declaration, champion, columns, reason)
+    files: dict[date, Path] = {}
+    count = 0
+    with FileLock(lake.predictions_folder(model) / ".lock", timeout=LOCK_SECONDS):
+        parts = [part for part in lake.parts(declaration.spine) if part.part >= f"{champion.trained_through:%Y-%m}"]
+        spine = [_spine_rows(lake, declaration, part) for part in parts]
+        until = max((from_datetime64(rows.decision_at.max()) for rows in spine), default=champion.trained_through)
+        for rows in spine:
+            due = _due(lake, model, rows, champion, until)
+            due = due[rows.decision_at[due] > as_datetime64(champion.trained_through)]
+            if len(due):
+                files.update(_score(lake, declaration, rows, due, scorer, until))
+                count += len(due)
+    dates = tuple(sorted(files))
+    return ScoringReport(
+        model=model,
+        status="fallback" if count else "nothing_due",
+        rows=count,
+        dates=dates,
+        version=scorer.version,
+        reason=reason,
+        as_of=until,
+        files=tuple(files[day] for day in dates),
+        parts_read=len(spine),
+    )
+
+
+def _fallback_for(
+    registry: Registry, declaration: ModelDeclaration, champion: Version, columns: Sequence[str], reason: str
+) -> Scorer:
+    problems: list[str] = []
+    for version in (champion, registry.previous_champion(declaration.name)):
+        if version is None or not version.fallback_sha256 or declaration.service.fallback == "none":
+            continue
+        try:
+            pipeline = registry.load(version, "fallback")
+        except (ArtifactError, VersionMissing) as error:
+            problems.append(f"version {version.version}: {error}")
+            continue
+        wanted = [str(name) for name in getattr(pipeline[-1], "by", ())]
+        missing = [name for name in wanted if name not in columns]
+        if missing:
+            problems.append(f"version {version.version}: {declaration.spine} has no column {', '.join(missing)}")
+            continue
+        asked = tuple(wanted) or (declaration.decision_at,)
+        return Scorer(pipeline, version.version, version.fallback_sha256, asked, "fallback", reason)
+    raise ScoringError(
+        f"{declaration.name}: no fallback can answer from {declaration.spine}; "
+        + ("; ".join(problems) or "none is declared")
+    )
+
+
+def _spine_rows(lake: Lake, declaration: ModelDeclaration, part: Part) -> _PartRows:
+    columns = list(dict.fromkeys([*declaration.entity, declaration.decision_at]))
+    table = lake.read(part.table, columns, [part.part])
+    decision_at = moments(table[declaration.decision_at])
+    unknown = np.full(len(decision_at), np.datetime64("NaT"), dtype="datetime64[us]")
+    return _PartRows(part, decision_keys(table, declaration.entity), decision_at, unknown)
+
+
 def choose_scorer(registry: Registry, declaration: ModelDeclaration, champion: Version) -> Scorer:
     """The champion if its file is sound; else the champion before it, else the fallback baseline fitted beside either,
     if `service.fallback` allows one.
@@ -209,7 +289,7 @@ def _due(lake: Lake, model: str, rows: _PartRows, champion: Version, until: date
 def _score(
     lake: Lake, declaration: ModelDeclaration, rows: _PartRows, due: Positions, scorer: Scorer, until: datetime
 ) -> dict[date, Path]:
-    inputs = lake.read(declaration.training_set, scorer.columns, [rows.part.part])
+    inputs = lake.read(rows.part.table, scorer.columns, [rows.part.part])
     predictions = predict(
         scorer.pipeline, inputs if len(due) == inputs.num_rows else inputs.take(pa.array(due)), declaration.task
     )

@@ -36,8 +36,8 @@ def _lines(
     yield ""
     yield "What it learned from"
     yield (
-        f"  {version.training_rows:,} past decisions whose outcome was known by {version.trained_through:%Y-%m-%d %H:%M}"
-        " UTC; nothing that became known later."
+        f"  {version.training_rows:,} past decisions, their outcome known by {version.trained_through:%Y-%m-%d %H:%M} "
+        "UTC; nothing that became known later."
     )
     relied = sorted(lake.read_reliance(version.model, version.version).items(), key=lambda pair: -pair[1])
     total = sum(value for _, value in relied)
@@ -83,7 +83,7 @@ def _fate(version: Version, log: Sequence[LoggedDecision], champion: int | None)
     for one in log:
         if one.kind == "rollback" and one.previous_version == version.version:
             told = True
-            yield f"  It was taken back on {_day(one)}; version {one.version} is champion again: {one.reasons[0]['text']}"
+            yield f"  Taken back on {_day(one)}; version {one.version} is champion again: {one.reasons[0]['text']}"
         elif one.kind == "promotion" and one.verdict == "promoted" and one.previous_version == version.version:
             told = True
             yield f"  Version {one.version} took its place, as of {_day(one)}."
