@@ -13,7 +13,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run up test check bench backtest lock clean setup
+.PHONY: help run up demo test check bench backtest lock clean setup
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,6 +23,9 @@ run: $(READY) ## Land the data, run the whole graph, print what happened.
 
 up: $(READY) ## Serve the Dagster UI on localhost.
 	@$(BIN)/perennial up
+
+demo: $(READY) ## A drift and a bad deployment, made good by nobody's hand, in under 3 minutes.
+	@$(BIN)/perennial demo
 
 backtest: $(READY) ## Retrain week by week over the year and judge every model against its baselines.
 	@$(BIN)/perennial backtest

@@ -329,6 +329,43 @@ def replay(
     console.print(f"report: [bold]{write_report(place, reports)}[/]")
 
 
+@app.command()
+def demo(
+    home: Annotated[Path | None, typer.Option(help="Where it lives; default: demo/ in the home. Begun anew.")] = None,
+) -> None:
+    """Let a feed change its units and somebody deploy a bad model, and watch both being made good."""
+    from dagster_defs.demo import demonstrate
+    from ml_assets.feeds.mischief import change_weather_units
+    from ml_assets.feeds.nycflights13 import land as land_flights
+
+    settings = _settings()
+    place = (home or settings.home / "demo").absolute()
+    if place.exists() and any(place.iterdir()) and not (place / "dbt_project").exists():
+        raise PerennialError(f"{place} holds something that is no demonstration; name another folder with --home")
+    model = next(name for name, one in _declared(settings, None).items() if one.retraining.drift)
+    os.environ["PERENNIAL_HOME"] = str(place)
+    seen: set[Path] = set()
+
+    def land_true(folder: Path, moment: datetime) -> None:
+        land_flights(folder, moment)
+        seen.update(folder.glob("*/weather/*.csv"))
+
+    def land_spoiled(folder: Path, moment: datetime) -> None:
+        land_flights(folder, moment)
+        change_weather_units(folder, seen)
+
+    made_good = demonstrate(
+        settings.model_copy(update={"home": place}),
+        model,
+        land_true,
+        land_spoiled,
+        _moment("2013-02-03"),
+        lambda line: console.print(line, soft_wrap=True),
+    )
+    if not made_good:
+        raise PerennialError(f"not everything was made good; see {place / 'runs.log'}")
+
+
 def _overall(scores: Any) -> dict[str, dict[str, float]]:
     """Subject -> metric -> value over everything that was judged."""
     found: dict[str, dict[str, float]] = {}

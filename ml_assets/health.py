@@ -150,9 +150,10 @@ def _window(
         label = np.asarray(known["actual"], dtype=np.float64)
         answer = np.asarray(known["prediction"], dtype=np.float64)
         figure = measure(metric, label, answer)
-        loss, expected = float(METRICS[metric].worse_by(figure, 0.0)), expected_loss(metric, answer)
-        if promised is not None:
-            worse_by = worse_than_promised(metric, figure, expected, promised, promised_gap)
+        if np.isfinite(figure):  # outcomes that are all alike leave nothing to rank
+            loss, expected = float(METRICS[metric].worse_by(figure, 0.0)), expected_loss(metric, answer)
+            if promised is not None:
+                worse_by = worse_than_promised(metric, figure, expected, promised, promised_gap)
         if declaration.task == "binary_classification":
             calibration = measure("calibration_error", label, answer)
     return HealthWindow(

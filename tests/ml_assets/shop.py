@@ -109,11 +109,11 @@ def orders(days: int = DAYS, seed: int = 1, known_through: datetime | None = Non
     )
 
 
-def publish(root: Path, frame: pd.DataFrame, table: str = TABLE) -> Lake:
-    """Writes the frame as one part a month and replaces the catalog, as dbt does."""
-    lines = []
-    schema = pa.Table.from_pandas(frame.iloc[:0], preserve_index=False).schema
-    for month, rows in frame.groupby(frame["decided_at"].dt.strftime("%Y-%m"), sort=True):
+def publish(root: Path, frame: pd.DataFrame, table: str = TABLE, by: str | None = "decided_at") -> Lake:
+    """Writes the frame as one part a month (or all in one) and replaces the table in the catalog, as dbt does."""
+    lines = [vars(part) for part in Lake(root).catalog() if part.table != table]
+    schema = pa.Table.from_pandas(frame, preserve_index=False).schema
+    for month, rows in frame.groupby(frame[by].dt.strftime("%Y-%m"), sort=True) if by else [("all", frame)]:
         content = parquet_bytes(pa.Table.from_pandas(rows, schema=schema, preserve_index=False))
         sha256 = hashlib.sha256(content).hexdigest()
         file = f"tables/{table}.{month}.{sha256[:16]}.parquet"
@@ -132,6 +132,19 @@ def publish(root: Path, frame: pd.DataFrame, table: str = TABLE) -> Lake:
         )
     (root / "catalog.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     return Lake(root)
+
+
+def publish_predictions(lake: Lake, frame: pd.DataFrame, **changes: Any) -> Lake:
+    """What dbt makes of the predictions in the lake: the outcome beside each, where it is known. `changes` replace
+    columns.
+    """
+    made = lake.read_predictions("returns").to_pandas()
+    outcomes = pd.Series(
+        frame["is_returned"].to_numpy(dtype=float, na_value=np.nan),
+        index=frame["order_id"].astype(str) + "|" + frame["line"].astype(str),
+    )
+    made = made.assign(actual=made["decision_key"].map(outcomes)).assign(**changes)
+    return publish(lake.root, made, "fct_model__predictions", by="decision_at")
 
 
 def exposure(name: str, ml: dict[str, Any]) -> dict[str, Any]:
