@@ -333,9 +333,9 @@ def replay(
 def demo(
     home: Annotated[Path | None, typer.Option(help="Where it lives; default: demo/ in the home. Begun anew.")] = None,
 ) -> None:
-    """Let a feed change its units and somebody deploy a bad model, and watch both being made good."""
+    """Let the world change and somebody deploy a bad model, and watch both being made good."""
     from dagster_defs.demo import demonstrate
-    from ml_assets.feeds.mischief import change_weather_units
+    from ml_assets.feeds.mischief import lose_time_on_the_way
     from ml_assets.feeds.nycflights13 import land as land_flights
 
     settings = _settings()
@@ -348,17 +348,17 @@ def demo(
 
     def land_true(folder: Path, moment: datetime) -> None:
         land_flights(folder, moment)
-        seen.update(folder.glob("*/weather/*.csv"))
+        seen.update(folder.glob("*/arrivals/*.csv"))
 
-    def land_spoiled(folder: Path, moment: datetime) -> None:
+    def land_changed(folder: Path, moment: datetime) -> None:
         land_flights(folder, moment)
-        change_weather_units(folder, seen)
+        lose_time_on_the_way(folder, seen)
 
     made_good = demonstrate(
         settings.model_copy(update={"home": place}),
         model,
         land_true,
-        land_spoiled,
+        land_changed,
         _moment("2013-02-03"),
         lambda line: console.print(line, soft_wrap=True),
     )

@@ -19,8 +19,8 @@ from dagster_defs.manifest import manifest_path
 from dagster_defs.replay import replay
 from dagster_defs.resources import Home, build_home
 from dagster_defs.settings import Settings
-from ml_assets.declaration import read_declarations
 from ml_assets.decision_rows import DecisionRows, read_rows
+from ml_assets.declaration import read_declarations
 from ml_assets.errors import PerennialError
 from ml_assets.lifecycle import watermark
 from ml_assets.model_declaration import ModelDeclaration
@@ -41,7 +41,7 @@ def demonstrate(
     settings: Settings,
     model: str,
     land: Landing,
-    land_spoiled: Landing,
+    land_changed: Landing,
     start: datetime,
     say: Say,
 ) -> bool:
@@ -49,7 +49,7 @@ def demonstrate(
 
     Args:
         land: lands in a folder what was known by a moment.
-        land_spoiled: the same by a feed that has changed without a word.
+        land_changed: the same from a world that has changed.
         start: the moment at which the first model is trained.
     """
     began = time.monotonic()
@@ -76,32 +76,30 @@ def demonstrate(
     live(start, "The first weeks land; the first model is trained")
     first = _champion(home, model)
     live(
-        start + timedelta(days=14), "Two weeks land in which a feed has changed its units without a word", land_spoiled
+        start + timedelta(days=14),
+        "Two weeks land in which everything takes longer than any training row has seen",
+        land_changed,
     )
     second = _champion(home, model)
     healed = second != first
     declaration = read_declarations(manifest_path(settings))[model]
     bad = _deploy_badly(home, declaration)
-    say(
-        f"[bold]{time.monotonic() - began:4.0f} s  Past every gate, somebody makes version {bad} champion: it has learned nothing[/]"
-    )
+    spent = time.monotonic() - began
+    say(f"[bold]{spent:4.0f} s  Somebody deploys version {bad} past every gate: it has learned nothing[/]")
     live(
         start + timedelta(days=21),
-        "A week lands; its decisions are predicted, and their outcomes become known",
-        land_spoiled,
+        "A week lands, is predicted, and its outcomes become known",
+        land_changed,
     )
     last = _champion(home, model)
     back = last == second
     say("")
     say(
-        f"  {'made good' if healed else 'NOT MADE GOOD'}: drift, by version {second}, trained on what the feed says now"
+        f"  {'made good' if healed else 'NOT MADE GOOD'}: drift, by version {second}, trained on the world as it is now"
     )
-    say(
-        f"  {'made good' if back else 'NOT MADE GOOD'}: bad deployment, version {bad} taken back, version {last} predicts"
-    )
-    say(
-        f"  in {time.monotonic() - began:.0f} s, by nobody's hand. perennial why {model} tells the story; PERENNIAL_HOME={settings.home}"
-    )
+    say(f"  {'made good' if back else 'NOT MADE GOOD'}: bad deployment; version {bad} is out, {last} predicts")
+    spent = time.monotonic() - began
+    say(f"  in {spent:.0f} s, by nobody's hand. The story: PERENNIAL_HOME={settings.home} perennial why {model}")
     return healed and back
 
 

@@ -57,13 +57,14 @@ def run_job(
     found = (
         definitions.resolve_implicit_global_asset_job_def() if job == ANY_ASSETS else definitions.resolve_job_def(job)
     )
+    if selection is not None:  # without their checks, as the daemon runs what a condition has requested
+        found = found.get_subset(asset_selection=set(selection), asset_check_selection=set())
     watcher = _Watcher(instance, report)
     watcher.start()
     try:
         with output.open("a") as file, redirect_stdout(file), redirect_stderr(file):
             result = found.execute_in_process(
                 instance=instance,
-                asset_selection=selection,
                 tags=tags,
                 raise_on_error=False,
                 run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},

@@ -38,6 +38,8 @@ WEEK = timedelta(days=7)
 # A week of which less than this share of outcomes is known is judged later: the first known are not like the rest.
 KNOWN_SHARE = 0.9
 FEWEST_OUTCOMES = 100
+# Of fewer decisions than this the population stability index is mostly noise, and always too high.
+FEWEST_DECISIONS = 500
 
 
 def expected_loss(metric: str, prediction: Floats) -> float | None:
@@ -164,8 +166,8 @@ def _window(
         expected_loss=expected,
         worse_by=worse_by,
         calibration_error=calibration,
-        drift=drift.get(start.date()),
-        prediction_drift=prediction_drift.get(start.date()),
+        drift=drift.get(start.date()) if len(week) >= FEWEST_DECISIONS else None,
+        prediction_drift=prediction_drift.get(start.date()) if len(week) >= FEWEST_DECISIONS else None,
     )
 
 

@@ -173,16 +173,27 @@ def _slices(evidence: Evidence, gates: Gates) -> Iterable[Reason]:
 
 
 def _calibrated(evidence: Evidence, gates: Gates) -> Iterable[Reason]:
+    """Calibrated, or at least surely better calibrated than what predicts now, which a rejection would keep."""
     if gates.max_calibration_error is None:
         return
-    for score in evidence.scores:
-        if (score.subject, score.slice_name, score.metric) == (CANDIDATE, OVERALL, "calibration_error"):
-            figure = score.value if score.low is None else score.low
-            passed = figure <= gates.max_calibration_error
-            sure = "" if score.low is None else f" (surely above {score.low:.4f})"
-            allowed = f"{gates.max_calibration_error:.4f} is allowed"
-            text = f"Its probabilities are off by {score.value:.4f} on average{sure}; {allowed}."
-            yield Reason("calibration", passed, figure, gates.max_calibration_error, text)
+    scores = {
+        score.subject: score
+        for score in evidence.scores
+        if (score.slice_name, score.metric) == (OVERALL, "calibration_error")
+    }
+    score, champion = scores.get(CANDIDATE), scores.get(CHAMPION)
+    if score is None:
+        return
+    figure = score.value if score.low is None else score.low
+    passed = figure <= gates.max_calibration_error
+    sure = "" if score.low is None else f" (surely above {score.low:.4f})"
+    text = (
+        f"Its probabilities are off by {score.value:.4f} on average{sure}; {gates.max_calibration_error:.4f} is allowed"
+    )
+    if not passed and champion is not None and champion.low is not None and champion.low > score.value:
+        passed = True
+        text += f". But those of the champion that it would replace are off by {champion.value:.4f}"
+    yield Reason("calibration", passed, figure, gates.max_calibration_error, text + ".")
 
 
 def _refit_consistent(evidence: Evidence, gates: Gates) -> Iterable[Reason]:

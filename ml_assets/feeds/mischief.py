@@ -1,6 +1,6 @@
 """What goes wrong with a feed, done on purpose.
 
-What belongs here: spoiling landing files for demonstrations and tests. What does not: noticing it.
+What belongs here: changing landing files for demonstrations and tests. What does not: noticing it.
 """
 
 from __future__ import annotations
@@ -10,15 +10,14 @@ from pathlib import Path
 import pandas as pd
 
 
-def change_weather_units(landing: Path, seen: set[Path]) -> None:
-    """Degrees Celsius, knots and kilometres instead of Fahrenheit, miles an hour and miles, in files not yet `seen`."""
-    for file in sorted(landing.glob("*/weather/*.csv")):
+def lose_time_on_the_way(landing: Path, seen: set[Path], minutes: int = 25) -> None:
+    """Every arrival in files not yet `seen` is that much later, as if the airspace had been closed to short ways."""
+    for file in sorted(landing.glob("*/arrivals/*.csv")):
         if file in seen:
             continue
         seen.add(file)
-        frame = pd.read_csv(file, keep_default_na=False, na_values=["", "NA"])
-        for name in ("temp", "dewp"):
-            frame[name] = (frame[name] - 32) / 1.8
-        for name, factor in (("wind_speed", 0.869), ("wind_gust", 0.869), ("visib", 1.609)):
-            frame[name] = frame[name] * factor
-        frame.round(4).to_csv(file, index=False, na_rep="NA")
+        frame = pd.read_csv(file, dtype=str, keep_default_na=False)
+        frame["arr_delay"] = [
+            str(int(delay) + minutes) if delay.lstrip("-").isdigit() else delay for delay in frame["arr_delay"]
+        ]
+        frame.to_csv(file, index=False)

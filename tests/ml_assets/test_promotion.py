@@ -25,8 +25,8 @@ def at_shop(worse_by: float, low: float, high: float, rows: int = 300) -> Compar
     return against(CHAMPION, worse_by, low, high, slice_name="shop", slice_value="kiosk", rows=rows)
 
 
-def calibration(value: float, low: float | None) -> Score:
-    return Score("candidate", OVERALL, "", "calibration_error", value, low, value, 5000)
+def calibration(value: float, low: float | None, subject: str = "candidate") -> Score:
+    return Score(subject, OVERALL, "", "calibration_error", value, low, value, 5000)
 
 
 GOOD = Evidence(
@@ -87,6 +87,10 @@ REJECTED = {
         "beats_rates",
     ),
     "surely miscalibrated": ({"scores": (calibration(0.04, 0.03),)}, "calibration"),
+    "as miscalibrated as the champion": (
+        {"scores": (calibration(0.04, 0.03), calibration(0.05, 0.03, CHAMPION))},
+        "calibration",
+    ),
     "a final model that disagrees with its twin": ({"refit_loss": 0.7}, "refit_consistent"),
     "other features than declared": ({"fitted_schema": (("shop", "categorical"),)}, "schema"),
     "too few rows": ({"rows": 499}, "enough_rows"),
@@ -109,6 +113,9 @@ PROMOTED = {
         "comparisons": compared(GOOD.comparisons[1], at_shop(0.02, 0.01, 0.03))
     },
     "a calibration figure that may be noise": {"scores": (calibration(0.04, 0.01),)},
+    "miscalibrated, but the champion surely more so": {
+        "scores": (calibration(0.04, 0.03), calibration(0.09, 0.05, CHAMPION))
+    },
     "no champion yet": {"champion_version": None, "comparisons": compared()},
     "a champion that cannot be asked": {"champion_unusable": "its file is gone", "comparisons": compared()},
 }

@@ -1,0 +1,99 @@
+"""The house on its own: a past lived again, two bad days made good, and a bad day on which a fallback answers."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from dagster_defs.degraded import FALLBACK_JOB
+from dagster_defs.manifest import manifest_path
+from dagster_defs.replay import compare_lives, read_steps, replay, replay_steps, write_report
+from dagster_defs.resources import build_home
+from ml_assets.declaration import read_declarations
+from ml_assets.errors import PerennialError
+from ml_assets.feeds.nycflights13 import land, parse_through
+from tests.end_to_end.conftest import EASY_GATES
+from tests.end_to_end.real_homes import BIN, PROJECT_ROOT, RealHome, copy_project
+
+pytestmark = pytest.mark.slow
+
+MODEL = "late_arrival"
+FAILS = "select * from {{ ref('trn_late_arrival') }} where decision_at >= timestamp '2013-01-08 06:00'\n"
+
+
+def test_a_drift_and_a_bad_deployment_are_made_good(tmp_path: Path) -> None:
+    home = RealHome(tmp_path / "home", PROJECT_ROOT / "dbt_project")
+
+    said = subprocess.run(
+        [f"{BIN}/perennial", "demo"], env=home.environment, capture_output=True, text=True, timeout=600, check=False
+    )
+
+    assert said.returncode == 0, said.stdout + said.stderr
+    assert said.stdout.count("made good") == 2
+    log = [json.loads(line) for line in (home.path / "demo" / "lake" / "decisions.jsonl").read_text().splitlines()]
+    assert [(line["kind"], line["verdict"]) for line in log] == [
+        ("retraining", "retrain"),
+        ("promotion", "promoted"),
+        ("retraining", "retrain"),
+        ("promotion", "promoted"),
+        ("rollback", "rolled_back"),
+    ]
+
+
+def test_a_replay_trains_when_there_is_reason_to_and_goes_on_where_it_ended(tmp_path: Path) -> None:
+    home = RealHome(tmp_path / "home", copy_project(tmp_path / "dbt_project", EASY_GATES))
+    moments = replay_steps(parse_through("2013-01-10"), parse_through("2013-01-24"), timedelta(days=7))
+
+    def live(some: int) -> None:
+        with home.entered():
+            settings = home.settings
+            replay(settings, lambda moment: land(settings.landing, moment), moments[:some], [MODEL], lambda _: None)
+
+    live(2)
+    live(3)
+
+    steps = read_steps(home.path)
+    assert [bool(step.requested) for step in steps] == [True, False, False]
+    assert steps[0].requested == (f"{MODEL}/candidate", f"{MODEL}/evaluation", f"{MODEL}/champion")
+    with home.entered():
+        declaration = read_declarations(manifest_path(home.settings))[MODEL]
+        report = compare_lives(build_home(home.settings), declaration, moments, steps)
+        page = write_report(home.path, [report]).read_text()
+    living, always, frozen = report.lives
+    assert (living.trainings, always.trainings, frozen.trainings) == (1, 2, 1)
+    assert living.value == pytest.approx(frozen.value)  # trained once, at the start: the very same model
+    assert report.rows > 10_000
+    assert "http" not in page.replace("http://www.w3.org", "")
+    assert f"{living.value:.4f}" in page
+
+
+def test_when_features_fail_their_checks_the_fallback_answers_and_nothing_learns(tmp_path: Path) -> None:
+    home = RealHome(tmp_path / "home", copy_project(tmp_path / "dbt_project", EASY_GATES))
+    home.land("2013-01-07")
+    home.run()
+    versions = len(home.registry.versions(MODEL))
+    (home.project / "tests").mkdir(exist_ok=True)
+    (home.project / "tests" / "assert_the_last_day_is_not_there.sql").write_text(FAILS)
+    home.land("2013-01-08")
+
+    for _ in range(2):  # in this run, and in the next
+        with pytest.raises(PerennialError):
+            home.run()
+    home.run(FALLBACK_JOB)
+
+    rows = home.predictions(MODEL).to_pandas()
+    late = rows[rows["decision_at"] >= "2013-01-08 06:00"]
+    assert len(late) > 500
+    assert set(late["prediction_status"]) == {"fallback"}
+    assert set(late["status_reason"]) == {"assert_the_last_day_is_not_there"}
+    assert len(home.registry.versions(MODEL)) == versions
+
+    (home.project / "tests" / "assert_the_last_day_is_not_there.sql").unlink()
+    home.score()
+    again = home.predictions(MODEL).to_pandas()
+    assert again["decision_key"].is_unique
+    assert again.set_index("decision_key").loc[late["decision_key"], "prediction_status"].eq("fallback").all()
