@@ -239,6 +239,27 @@ def why(
 
 
 @app.command()
+def sweep(
+    older_than: Annotated[str, typer.Option(help="Keep what is younger: a reader may still be at it.")] = "7 days",
+    yes: Annotated[bool, typer.Option("--yes", help="Remove; without it, only say what would be removed.")] = False,
+) -> None:
+    """Remove the files of earlier published states, which the catalog does not name any more."""
+    from dagster_defs.resources import build_home
+    from ml_assets.moments import parse_duration
+
+    try:
+        age = parse_duration(older_than)
+    except ValueError as error:
+        raise PerennialError(f"--older-than {older_than}: {error}") from None
+    files = build_home(_settings()).lake.unnamed_files(time.time() - age.total_seconds())
+    size = sum(file.stat().st_size for file in files) / 1e6
+    for file in files if yes else ():
+        file.unlink()
+    done = "removed" if yes else "would be removed; --yes removes them"
+    console.print(f"{len(files)} files of earlier states, {size:,.1f} MB: {done}")
+
+
+@app.command()
 def backtest(
     model: Annotated[str | None, typer.Argument(help="Only this model.")] = None,
     every: Annotated[int, typer.Option(help="Days between two trainings.", min=1)] = 7,

@@ -193,6 +193,15 @@ class Lake:
             )
         return content
 
+    def unnamed_files(self, before: float) -> tuple[Path, ...]:
+        """Table files that the catalog does not name and that were last written before a moment (seconds since 1970).
+
+        They are earlier states. A reader that opened the catalog then may still want them, hence the moment.
+        """
+        named = {self.root / part.file for part in self.catalog()}
+        files = sorted((self.root / "tables").glob("*.parquet"))
+        return tuple(file for file in files if file not in named and file.stat().st_mtime < before)
+
     def predictions_folder(self, model: str) -> Path:
         return self.root / "predictions" / model
 

@@ -135,3 +135,14 @@ def test_parquet_carries_no_pandas_and_no_index(frame: pd.DataFrame, tmp_path: P
     (tmp_path / "x.parquet").write_bytes(parquet_bytes(pa.Table.from_pandas(frame)))
     metadata = pq.read_schema(tmp_path / "x.parquet").metadata or {}
     assert b"pandas" not in metadata
+
+
+def test_only_old_files_that_the_catalog_does_not_name_are_unnamed(lake: Lake) -> None:
+    earlier = lake.root / "tables" / "trn_returns.2030-01.earlier.parquet"
+    earlier.parent.mkdir(exist_ok=True)
+    earlier.write_bytes(b"")
+    written_at = earlier.stat().st_mtime
+    assert lake.unnamed_files(before=written_at) == ()
+    assert lake.unnamed_files(before=written_at + 1) == (earlier,)
+    earlier.unlink()
+    assert lake.unnamed_files(before=written_at + 1e9) == ()
