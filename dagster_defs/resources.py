@@ -13,6 +13,7 @@ from dagster_defs.settings import Settings
 from ml_assets.alerts import Alerts
 from ml_assets.decision_log import DecisionLog
 from ml_assets.lake import Lake
+from ml_assets.predictions_due import PredictionsDue
 from ml_assets.registry import Registry
 
 
@@ -38,6 +39,14 @@ class Home(dg.ConfigurableResource):
     @property
     def alerts(self) -> Alerts:
         return Alerts(Path(self.path) / "alerts.jsonl", tuple(self.alert_channels.split()))
+
+    @property
+    def landing(self) -> Path:
+        return Path(self.path) / "landing"
+
+    @property
+    def due(self) -> PredictionsDue:
+        return PredictionsDue(Path(self.path) / "service")
 
     @property
     def lock_hash(self) -> str:
