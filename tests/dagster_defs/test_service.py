@@ -12,7 +12,6 @@ from typing import Any
 
 import dagster as dg
 import pytest
-from dagster._core.definitions.freshness import FreshnessState, FreshnessStateChange
 
 from dagster_defs.resources import Home, build_home
 from dagster_defs.service import answer_landing, build_service_sensor, freshness
@@ -95,6 +94,7 @@ class Shop:
 
     def __init__(self, root: Path, instance: dg.DagsterInstance, model: ModelDeclaration) -> None:
         self.root, self.instance, self.cursor, self.now = root, instance, None, NOW
+        self.last_made: dict[str, datetime] = {}
         hour = freshness(timedelta(hours=1))
         specs = [
             dg.AssetSpec("door"),
@@ -107,16 +107,10 @@ class Shop:
         self.sensor = build_service_sensor(specs, self.models)
         self.home = Home(path=str(root), lock_file="")
 
-    def set(self, **states: str) -> None:
-        """What the freshness daemon has found."""
-        for name, state in states.items():
-            change = FreshnessStateChange(
-                key=dg.AssetKey(name.split("__")),
-                new_state=FreshnessState(state),
-                previous_state=FreshnessState.UNKNOWN,
-                state_change_timestamp=self.now.timestamp(),
-            )
-            self.instance._report_runless_asset_event(change)
+    def made(self, **minutes_ago: int) -> None:
+        """When assets were last made; an hour is allowed."""
+        for name, minutes in minutes_ago.items():
+            self.last_made["/".join(name.split("__"))] = self.now - timedelta(minutes=minutes)
 
     def ask(self, minutes: float = 1) -> list[Incident]:
         """Some time passes and the sensor is evaluated; returns what was told by that."""
@@ -145,6 +139,7 @@ def shop(tmp_path: Path, manifest: Manifest, monkeypatch: pytest.MonkeyPatch) ->
     with dg.DagsterInstance.ephemeral() as instance:
         shop = Shop(tmp_path, instance, model)
         monkeypatch.setattr(Home, "now", staticmethod(lambda: shop.now))
+        monkeypatch.setattr("dagster_defs.service.last_made", lambda instance, assets: shop.last_made)
         yield shop
 
 
@@ -154,28 +149,28 @@ def told(incidents: list[Incident]) -> list[tuple[str, str]]:
 
 def test_what_is_on_time_or_was_never_made_is_no_incident(shop: Shop) -> None:
     assert shop.ask() == []
-    shop.set(orders="PASS", parcels="WARN", returns__predictions="UNKNOWN")
+    shop.made(orders=0, parcels=50)
     assert shop.ask() == []
 
 
 def test_one_cause_is_told_once_and_closed_when_all_of_it_was_made(shop: Shop) -> None:
-    shop.set(orders="FAIL", parcels="FAIL", returns__predictions="PASS")
+    shop.made(orders=90, parcels=90, returns__predictions=0)
 
     (opened,) = shop.ask()
 
     assert told([opened]) == [("opened", "late/orders")]
     assert opened.title == "late: orders, parcels"
-    shop.set(returns__predictions="FAIL")
+    shop.made(returns__predictions=90)
     assert shop.ask() == []
-    shop.set(orders="PASS")
+    shop.made(orders=0)
     assert shop.ask() == []
-    shop.set(parcels="PASS", returns__predictions="PASS")
+    shop.made(parcels=0, returns__predictions=0)
     assert told(shop.ask()) == [("closed", "late/orders")]
     assert shop.ask() == []
 
 
 def test_what_stands_behind_is_counted_in_the_alert(shop: Shop) -> None:
-    shop.set(orders="FAIL", parcels="PASS", returns__predictions="FAIL")
+    shop.made(orders=90, parcels=0, returns__predictions=90)
 
     (opened,) = shop.ask()
 
@@ -184,12 +179,12 @@ def test_what_stands_behind_is_counted_in_the_alert(shop: Shop) -> None:
 
 
 def test_an_open_incident_is_not_told_again_by_a_sensor_that_has_forgotten(shop: Shop) -> None:
-    shop.set(orders="FAIL", parcels="FAIL")
+    shop.made(orders=90, parcels=90)
     shop.ask()
     shop.cursor = None
 
     assert shop.ask() == []
-    shop.set(orders="PASS", parcels="PASS")
+    shop.made(orders=0, parcels=0)
     assert told(shop.ask()) == [("closed", "late/orders")]
 
 
