@@ -26,6 +26,7 @@ MODEL = "late_arrival"
 # A model of ten trees is no good one: only its age may ask for another.
 ONLY_AGE = {
     **EASY_GATES,
+    r"max_label_age: \d+ days": "max_label_age: 20 days",
     r"worse_by: 0\.05": "worse_by: 5.0",
     r"population_stability: [\d.]+": "population_stability: 99.0",
     r"predictions: [\d.]+,": "predictions: 99.0,",
