@@ -64,6 +64,7 @@ def build_lifecycle_checks(declaration: ModelDeclaration) -> list[dg.AssetChecks
             lock_hash=home.lock_hash,
             now=home.now,
             failed_checks=home.failed_checks(),
+            spending=home.spending(),
         )
         context.log.info(f"{model}: {result.decision.verdict}")
         return dg.AssetCheckResult(

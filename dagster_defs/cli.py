@@ -9,7 +9,9 @@ import json
 import os
 import sys
 import time
+from dataclasses import asdict
 from datetime import datetime, timedelta
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,6 +22,15 @@ from rich.table import Table
 from dagster_defs.settings import PROJECT_ROOT, Settings
 from ml_assets.errors import PerennialError
 from ml_assets.model_declaration import ModelDeclaration
+
+
+class CostsBy(StrEnum):
+    """What costs can be added up over."""
+
+    asset = "asset"
+    run = "run"
+    job = "job"
+
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -239,11 +250,39 @@ def why(
 
 
 @app.command()
+def costs(
+    within: Annotated[str, typer.Option(help="How far back.")] = "1 day",
+    by: Annotated[CostsBy, typer.Option(help="What to add up over.")] = CostsBy.asset,
+    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+) -> None:
+    """What every asset and run has taken, the dearest first, and what is left of the budget."""
+    from dagster_defs.resources import build_home
+    from dagster_defs.status import costs_table
+    from ml_assets.ledger import totals
+    from ml_assets.moments import parse_duration
+
+    try:
+        span = parse_duration(within)
+    except ValueError as error:
+        raise PerennialError(f"--within {within}: {error}") from None
+    home = build_home(_settings())
+    lines = totals(home.ledger.read(home.now() - span), by.value)
+    spending = home.spending()
+    if as_json:
+        typer.echo(json.dumps({"totals": [asdict(line) for line in lines], "budget": spending and spending.text}))
+        return
+    console.print(costs_table(lines) if lines else f"nothing has run within {within}")
+    console.print(spending.text if spending else "No budget is set (PERENNIAL_BUDGET_CPU_SECONDS).")
+
+
+@app.command()
 def sweep(
     older_than: Annotated[str, typer.Option(help="Keep what is younger: a reader may still be at it.")] = "7 days",
     yes: Annotated[bool, typer.Option("--yes", help="Remove; without it, only say what would be removed.")] = False,
 ) -> None:
-    """Remove the files of earlier published states, which the catalog does not name any more."""
+    """Remove the files of earlier published states, which the catalog does not name any more, and put the cost files of
+    each earlier day into one.
+    """
     from dagster_defs.resources import build_home
     from ml_assets.moments import parse_duration
 
@@ -251,10 +290,13 @@ def sweep(
         age = parse_duration(older_than)
     except ValueError as error:
         raise PerennialError(f"--older-than {older_than}: {error}") from None
-    files = build_home(_settings()).lake.unnamed_files(time.time() - age.total_seconds())
+    home = build_home(_settings())
+    files = home.lake.unnamed_files(time.time() - age.total_seconds())
     size = sum(file.stat().st_size for file in files) / 1e6
     for file in files if yes else ():
         file.unlink()
+    if yes:
+        home.ledger.merge(before=home.now().date())
     done = "removed" if yes else "would be removed; --yes removes them"
     console.print(f"{len(files)} files of earlier states, {size:,.1f} MB: {done}")
 

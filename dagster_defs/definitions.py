@@ -15,6 +15,7 @@ from dagster_defs.automation import (
     build_lifecycle_checks,
     check_keys,
 )
+from dagster_defs.costs import build_budget_check
 from dagster_defs.degraded import build_failure_sensors, build_fallback_job
 from dagster_defs.lifecycle import build_backtest_asset, build_lifecycle_assets
 from dagster_defs.manifest import manifest_path
@@ -68,7 +69,10 @@ def build_definitions(settings: Settings, models: Sequence[str] | None = None) -
             *lifecycles,
             *backtests,
         ],
-        asset_checks=[check for one in declarations.values() for check in build_lifecycle_checks(one)],
+        asset_checks=[
+            build_budget_check(),
+            *(check for one in declarations.values() for check in build_lifecycle_checks(one)),
+        ],
         jobs=[refresh, score, fallback],
         sensors=[
             build_landing_sensor(settings.landing, SCORE_JOB, (SCORE_JOB, REFRESH_JOB)),

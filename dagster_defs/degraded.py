@@ -11,6 +11,7 @@ import dagster as dg
 from dagster_dbt import DbtCliResource
 
 from dagster_defs.automation import SCORING_PRIORITY
+from dagster_defs.costs import dbt_works_for
 from dagster_defs.resources import Home
 from dagster_defs.warehouse import WAREHOUSE_POOL
 from ml_assets import lifecycle
@@ -30,9 +31,10 @@ def build_fallback_job(declarations: Mapping[str, ModelDeclaration]) -> dg.JobDe
         if not spines:
             return False
         selected = [f"+{spine}" for spine in spines]
-        build = dbt.cli(
-            ["build", "--exclude-resource-type", "unit_test", "--select", *selected], raise_on_error=False
-        ).wait()
+        with dbt_works_for(context):
+            build = dbt.cli(
+                ["build", "--exclude-resource-type", "unit_test", "--select", *selected], raise_on_error=False
+            ).wait()
         if not build.is_successful():
             context.log.warning("the due decisions themselves did not pass: answering those that were published before")
         return build.is_successful()

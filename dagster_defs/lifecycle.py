@@ -10,6 +10,7 @@ from typing import Any
 import dagster as dg
 
 from dagster_defs.automation import candidate_condition, champion_condition, following_condition
+from dagster_defs.costs import metered
 from dagster_defs.presentation import interval_markdown, reasons_markdown, scores_markdown, sparkline_markdown
 from dagster_defs.resources import Home
 from ml_assets import lifecycle
@@ -39,6 +40,7 @@ def build_lifecycle_assets(declaration: ModelDeclaration) -> list[Any]:
         automation_condition=candidate_condition(),
         **common,
     )
+    @metered(rows="training_rows")
     def candidate(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult:
         result = lifecycle.make_candidate(
             home.lake,
@@ -70,6 +72,7 @@ def build_lifecycle_assets(declaration: ModelDeclaration) -> list[Any]:
         automation_condition=following_condition(),
         **common,
     )
+    @metered()
     def evaluation(home: Home) -> dg.MaterializeResult:
         version = home.registry.versions(model)[-1]
         lifecycle.evaluate_candidate(home.lake, home.registry, declaration, version, now=home.now)
@@ -96,6 +99,7 @@ def build_lifecycle_assets(declaration: ModelDeclaration) -> list[Any]:
         automation_condition=champion_condition(),
         **common,
     )
+    @metered()
     def champion(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult:
         watched = lifecycle.watch_champion(home.lake, home.registry, declaration)
         if watched and watched.verdict == "roll_back":
@@ -134,6 +138,7 @@ def build_lifecycle_assets(declaration: ModelDeclaration) -> list[Any]:
         freshness_policy=_freshness(PREDICTIONS_LATE_AFTER),
         **common,
     )
+    @metered()
     def predictions(home: Home) -> dg.MaterializeResult:
         report = lifecycle.score_due(home.lake, home.registry, declaration)
         dates = home.lake.prediction_dates(model)
@@ -142,6 +147,7 @@ def build_lifecycle_assets(declaration: ModelDeclaration) -> list[Any]:
         return dg.MaterializeResult(
             metadata={
                 "dagster/row_count": report.rows,
+                "written_bytes": sum(file.stat().st_size for file in report.files),
                 "status": report.status,
                 "reason": report.reason or "",
                 "scored_as_of": dg.MetadataValue.text(str(report.as_of)),
@@ -174,6 +180,7 @@ def build_backtest_asset(declaration: ModelDeclaration) -> dg.AssetsDefinition:
         kinds={"python", "scikitlearn"},
         pool=TRAINING_POOL,
     )
+    @metered()
     def backtest(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult:
         result = lifecycle.run_backtest(
             home.lake,

@@ -6,6 +6,7 @@ What belongs here: reading what stands. What does not: changing anything, or com
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -16,6 +17,7 @@ from dagster_defs.manifest import manifest_path
 from dagster_defs.resources import Home, build_home
 from dagster_defs.settings import Settings
 from ml_assets.declaration import read_declarations
+from ml_assets.ledger import Total
 
 OVERALL = "overall"
 
@@ -30,6 +32,7 @@ def gather_status(settings: Settings) -> dict[str, Any]:
         "tables": len(published),
         "models": {},
         "checks": _checks(settings),
+        "budget": spending.text if (spending := home.spending()) else None,
     }
     if "mon_data__health" in published:
         health = home.lake.read("mon_data__health").to_pandas()
@@ -160,6 +163,27 @@ def _show_model(name: str, model: dict[str, Any], console: Console) -> None:
         )
         for reason in last["reasons"]:
             console.print(f"    [dim]- {reason}[/]", soft_wrap=True)
+
+
+def costs_table(totals: Sequence[Total]) -> Table:
+    """One line each, and all of them together."""
+    table = Table(box=None, header_style="dim", padding=(0, 1))
+    table.add_column("", no_wrap=True)
+    for heading in ("times", "failed", "CPU s", "wall s", "rows", "MB"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for total in totals:
+        table.add_row(
+            total.name,
+            str(total.times),
+            str(total.failures) if total.failures else "",
+            f"{total.cpu_seconds:,.1f}",
+            f"{total.wall_seconds:,.1f}",
+            f"{total.rows:,}" if total.rows else "",
+            f"{total.bytes / 1e6:,.1f}" if total.bytes else "",
+        )
+    cpu, wall = sum(total.cpu_seconds for total in totals), sum(total.wall_seconds for total in totals)
+    table.add_row("[bold]in all", "", "", f"[bold]{cpu:,.1f}", f"[bold]{wall:,.1f}", "", "")
+    return table
 
 
 def scores_table(title: str, scores: dict[str, dict[str, float]]) -> Table:

@@ -11,6 +11,7 @@ from typing import Any
 import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtCliResource, DbtProject, dbt_assets
 
+from dagster_defs.costs import dbt_works_for
 from dagster_defs.manifest import dbt_executable
 from dagster_defs.resources import Home
 from dagster_defs.settings import Settings
@@ -82,7 +83,8 @@ def build_dbt_assets(settings: Settings, manifest: Path, models: Sequence[str]) 
     )
     def dbt_project_assets(context: dg.AssetExecutionContext, dbt: DbtCliResource, home: Home) -> Iterator[Any]:
         # Unit tests try the code, not the data: they run where the code changes, in `make test` and in a shell.
-        build = dbt.cli(["build", "--exclude-resource-type", "unit_test"], context=context)
+        with dbt_works_for(context):
+            build = dbt.cli(["build", "--exclude-resource-type", "unit_test"], context=context)
         yield from _when_published(build.stream(), home.lake)
 
     return dbt_project_assets

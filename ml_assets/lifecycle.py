@@ -26,6 +26,7 @@ from ml_assets.evidence import load_evidence, question_of, save_evidence
 from ml_assets.health import FEWEST_OUTCOMES, gather_health
 from ml_assets.judging import Clock, judge
 from ml_assets.lake import EVALUATION_SCHEMA, Lake
+from ml_assets.ledger import Spending
 from ml_assets.model_declaration import ModelDeclaration
 from ml_assets.moments import from_datetime64, in_utc, text_of
 from ml_assets.promotion import CANDIDATE, Decision, Evidence, decide_promotion
@@ -252,6 +253,7 @@ def decide_on_retraining(
     lock_hash: str,
     now: Clock,
     failed_checks: Sequence[str] = (),
+    spending: Spending | None = None,
 ) -> RetrainingResult:
     """Decides whether a new candidate is worth its cost, and logs the verdict when it is another than the last one.
 
@@ -265,6 +267,7 @@ def decide_on_retraining(
         lock_hash=lock_hash,
         failed_checks=failed_checks,
         spent_cpu_seconds=partial(_training_cost, registry, declaration.name),
+        spending=spending,
     )
     decision = decide_retraining(evidence, declaration.retraining)
     if not _is_news(log, evidence, decision):
