@@ -73,17 +73,22 @@ def run_job(
         watcher.stop()
     if not result.success:
         failures = [event for event in result.all_events if event.is_step_failure]
-        detail = (
-            failures[0].step_failure_data.error_display_string.strip()
-            if failures
-            else "the run ended without saying why"
-        )
+        detail = _cause_of(failures[0]) if failures else "the run ended without saying why"
         name = failures[0].step_key if failures else job
         raise PerennialError(
             f"{job}: step {name} failed. What was published before stands.\n{detail[-2000:]}\n"
             f"See it with: make up (run {result.run_id})"
         )
     return result.run_id
+
+
+def _cause_of(failure: dg.DagsterEvent) -> str:
+    """What went wrong at the root, without the path that led there; that stands in the run's own log."""
+    error = failure.step_failure_data.error
+    while error is not None and error.cause is not None:
+        error = error.cause
+    text = error.message if error is not None else failure.step_failure_data.error_display_string
+    return text.split(": ", 1)[-1].strip()[-2000:]
 
 
 class _Watcher(threading.Thread):

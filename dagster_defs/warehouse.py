@@ -19,15 +19,15 @@ from ml_assets.lake import Lake, Part
 
 WAREHOUSE_POOL = "warehouse"
 LAKE_SOURCE = "lake"
-# A table of the source `lake` stands for this asset of every declared model.
-# Which asset of each model writes which table of the lake. dbt reads all of them after the last one, because each wait
-# of its own would start dbt once more.
+# Which asset of each model writes which table of the lake; None is written by everything that runs. dbt reads all of
+# them after the last one, because each wait of its own would start dbt once more.
 LAST_STEP = "predictions"
-LAKE_TABLES = {
+LAKE_TABLES: dict[str, str | None] = {
     "predictions": "predictions",
     "evaluations": "evaluation",
     "reference_predictions": "evaluation",
     "decisions": "champion",
+    "costs": None,
 }
 
 
@@ -45,8 +45,9 @@ class Translator(DagsterDbtTranslator):
         deps: list[dg.AssetDep] = []
         for dep in spec.deps:
             path = dep.asset_key.path
-            if path[0] == LAKE_SOURCE and path[-1] in LAKE_TABLES:
-                steps = dict.fromkeys((LAKE_TABLES[path[-1]], LAST_STEP))
+            if path[0] == LAKE_SOURCE:
+                written_by = LAKE_TABLES[path[-1]]
+                steps = dict.fromkeys((written_by, LAST_STEP)) if written_by else ()
                 deps += [dg.AssetDep(dg.AssetKey([model, step])) for model in self._models for step in steps]
             else:
                 deps.append(dep)
