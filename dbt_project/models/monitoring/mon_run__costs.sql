@@ -34,7 +34,7 @@ select distinct
     began_at,
     wall_seconds,
     cpu_seconds,
-    "rows" as rows_written,
-    "bytes" as bytes_written
+    rows as rows_written,
+    bytes as bytes_written
 from ledger
 where asset is not null
