@@ -32,7 +32,7 @@ from ml_assets.moments import from_datetime64, in_utc, text_of
 from ml_assets.promotion import CANDIDATE, Decision, Evidence, decide_promotion
 from ml_assets.registry import Registry, Version
 from ml_assets.retraining import HealthEvidence, HealthWindow, RetrainingDecision, decide_retraining
-from ml_assets.scoring import ScoringReport, score_due, score_from_spine
+from ml_assets.scoring import ScoringReport, score_due, score_from_spine, score_past
 from ml_assets.training import Progress, code_version, identify, train
 from ml_assets.watching import WatchDecision, decide_rollback, gather_watch
 
@@ -55,6 +55,7 @@ __all__ = [
     "run_backtest",
     "score_due",
     "score_from_spine",
+    "score_past",
     "watch_champion",
     "watermark",
 ]

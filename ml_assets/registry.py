@@ -180,6 +180,10 @@ class Registry:
         line = self._line(model)
         return self.get(model, line[-2]) if len(line) > 1 else None
 
+    def champions(self, model: str) -> tuple[Version, ...]:
+        """Every champion up to the present one, oldest first; those that were taken back are not among them."""
+        return tuple(self.get(model, number) for number in dict.fromkeys(self._line(model)))
+
     def promote(self, model: str, version: int) -> Version:
         """Makes the version champion. Repeating it changes nothing.
 

@@ -193,6 +193,66 @@ def score_from_spine(lake: Lake, registry: Registry, declaration: ModelDeclarati
     )
 
 
+def score_past(
+    lake: Lake, registry: Registry, declaration: ModelDeclaration, *, start: datetime, end: datetime
+) -> ScoringReport:
+    """Answers the decisions from `start` to `end` that never had a prediction, each by the champion of its time.
+
+    That is the newest champion whose labels were all known by the decision, so none answers what it has learned from.
+    Each answer says that it came after the fact. What was predicted keeps its prediction; a decision older than every
+    champion stays without one.
+
+    Raises:
+        ScoringError: if a decision's key is not unique.
+        ArtifactError: if a champion's file is broken.
+        LakeError: if what is published cannot be read.
+    """
+    model = declaration.name
+    champions = registry.champions(model)
+    if not champions:
+        return ScoringReport(model, "no_champion", 0, (), None, f"{model} has no champion yet", None, (), 0)
+    known_from = np.array([as_datetime64(version.trained_through) for version in champions])
+    first, last = as_datetime64(start), as_datetime64(end)
+    files: dict[date, Path] = {}
+    scorers: dict[int, Scorer] = {}
+    count = older = parts_read = 0
+    with FileLock(lake.predictions_folder(model) / ".lock", timeout=LOCK_SECONDS):
+        for part in lake.parts(declaration.training_set):
+            if part.part[:1].isdigit() and not f"{start:%Y-%m}" <= part.part <= f"{end:%Y-%m}":
+                continue
+            rows = _part_rows(lake, declaration, part)
+            parts_read += 1
+            asked = _unanswered(
+                lake, model, rows, np.flatnonzero((rows.decision_at >= first) & (rows.decision_at <= last))
+            )
+            of_its_time = np.searchsorted(known_from, rows.decision_at[asked], side="right") - 1
+            older += int((of_its_time < 0).sum())
+            for position in np.unique(of_its_time[of_its_time >= 0]):
+                version = champions[position]
+                if version.version not in scorers:
+                    reason = f"Answered after the fact by version {version.version}, the champion of that time."
+                    pipeline = registry.load(version)
+                    scorers[version.version] = Scorer(
+                        pipeline, version.version, version.sha256, version.columns, "champion", reason
+                    )
+                chosen = asked[of_its_time == position]
+                known = from_datetime64(rows.watermark)
+                files.update(_score(lake, declaration, rows, chosen, scorers[version.version], known))
+                count += len(chosen)
+    dates = tuple(sorted(files))
+    return ScoringReport(
+        model=model,
+        status="champion" if count else "nothing_due",
+        rows=count,
+        dates=dates,
+        version=max(scorers, default=None),
+        reason=f"{older:,} decisions are older than every champion and stay without a prediction" if older else None,
+        as_of=end,
+        files=tuple(files[day] for day in dates),
+        parts_read=parts_read,
+    )
+
+
 def _fallback_for(
     registry: Registry, declaration: ModelDeclaration, champion: Version, columns: Sequence[str], reason: str
 ) -> Scorer:
@@ -274,7 +334,15 @@ def _watermark(pending: Sequence[_PartRows], progress: _Progress) -> datetime:
 def _due(lake: Lake, model: str, rows: _PartRows, champion: Version, until: datetime) -> Positions:
     """The positions of the rows that are due and have no prediction."""
     unlearned = np.isnat(rows.label_known_at) | (rows.label_known_at > as_datetime64(champion.trained_through))
-    due = np.flatnonzero(unlearned & (rows.decision_at <= as_datetime64(until)))
+    return _unanswered(lake, model, rows, np.flatnonzero(unlearned & (rows.decision_at <= as_datetime64(until))))
+
+
+def _unanswered(lake: Lake, model: str, rows: _PartRows, due: Positions) -> Positions:
+    """Those of the positions that have no prediction.
+
+    Raises:
+        ScoringError: if the key of one of them is not unique.
+    """
     dates = [day.item() for day in np.unique(rows.decision_at[due].astype("datetime64[D]"))]
     predicted = lake.read_predictions(model, dates, ["decision_key"])["decision_key"]
     keys = rows.keys.take(pa.array(due))
