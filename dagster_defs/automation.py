@@ -17,12 +17,14 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
 from dagster_defs.presentation import reasons_markdown
+from dagster_defs.priorities import SCORING_PRIORITY, TRAINING_PRIORITY, priority_tags
 from dagster_defs.resources import Home
 from ml_assets import lifecycle
 from ml_assets.declaration import ModelDeclaration
@@ -37,8 +39,6 @@ SENSOR_SECONDS = 5
 CONDITIONS_SECONDS = 15
 # What lay in the landing folder when a run was started.
 LANDING_TAG = "perennial/landing"
-# Higher goes first where runs wait: scoring, then training, then whatever a person has asked for in bulk.
-SCORING_PRIORITY, TRAINING_PRIORITY = "10", "5"
 
 
 # --- the checks that ask
@@ -153,7 +153,7 @@ def build_automation_sensor(models: Sequence[str]) -> dg.AutomationConditionSens
         target=dg.AssetSelection.assets(*[[model, step] for model in models for step in steps]),
         default_status=dg.DefaultSensorStatus.RUNNING,
         minimum_interval_seconds=CONDITIONS_SECONDS,
-        run_tags={"dagster/priority": TRAINING_PRIORITY},
+        run_tags=priority_tags(TRAINING_PRIORITY),
         description="Retrains when a model's own checks ask for it, and takes a champion back that does worse.",
     )
 
@@ -180,6 +180,11 @@ def landing_state(folder: Path) -> LandingState:
     return LandingState(digest, len(lines), newest)
 
 
+def landing_times(folder: Path) -> list[datetime]:
+    """When each file below the folder landed: its time of modification."""
+    return [datetime.fromtimestamp(status.st_mtime, UTC) for _, status in _files(folder)]
+
+
 def _files(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
     with os.scandir(folder) as entries:
         for entry in entries:
@@ -192,7 +197,21 @@ def _files(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
 
 
 def build_landing_sensor(landing: Path, job: str, busy_jobs: Sequence[str]) -> dg.SensorDefinition:
-    """Requests the job once for whatever has landed since the last request."""
+    """Requests the job once for whatever has landed since the last request.
+
+    A run that somebody else has started reads the files as well, if it started after the sensor had first seen them: it
+    is waited for, and only if it fails is another one requested.
+    """
+
+    def others(context: dg.SensorEvaluationContext, since: float, statuses: list[dg.DagsterRunStatus]) -> str | None:
+        """A run of a whole job that started after this moment and is in one of these states."""
+        for busy in busy_jobs:
+            for record in context.instance.get_run_records(dg.RunsFilter(job_name=busy, statuses=statuses), limit=5):
+                run = record.dagster_run
+                is_whole = run.asset_selection is None and run.parent_run_id is None
+                if is_whole and (record.start_time or 0.0) > since:
+                    return run.run_id
+        return None
 
     @dg.sensor(
         name="landing",
@@ -208,29 +227,38 @@ def build_landing_sensor(landing: Path, job: str, busy_jobs: Sequence[str]) -> d
             return dg.SkipReason(f"nothing has landed in {landing} yet; perennial land, or drop files there")
         if state.digest == cursor.get("requested"):
             return dg.SkipReason(f"nothing has landed since the last request ({state.files} files)")
+        is_new = state.digest != cursor.get("seen")
+        since = time.time() if is_new else cursor["seen_at"]
+        done = {"requested": state.digest}
+        seen = {**cursor, "seen": state.digest, "seen_at": since}
+
+        def skip(words: str, then: dict[str, Any]) -> dg.SensorResult:
+            return dg.SensorResult(skip_reason=dg.SkipReason(words), cursor=json.dumps(then))
+
         if time.time() - state.newest < QUIET_SECONDS:
-            return dg.SkipReason(f"files are still arriving; waiting until none has for {QUIET_SECONDS:.0f} seconds")
+            return skip(f"files are still arriving; waiting until none has for {QUIET_SECONDS:.0f} seconds", seen)
         read = context.instance.get_runs(
             dg.RunsFilter(tags={LANDING_TAG: state.digest}, statuses=[dg.DagsterRunStatus.SUCCESS]), limit=1
         )
         if read and not cursor:
-            return dg.SensorResult(
-                skip_reason=dg.SkipReason(f"run {read[0].run_id} has read all {state.files} files"),
-                cursor=json.dumps({"requested": state.digest}),
-            )
+            return skip(f"run {read[0].run_id} has read all {state.files} files", done)
+        if run := others(context, since, [dg.DagsterRunStatus.SUCCESS]):
+            return skip(f"run {run} has read all {state.files} files", done)
+        if run := others(context, since, [dg.DagsterRunStatus.STARTED]):
+            return skip(f"run {run} is reading these files", seen)
         waiting = context.instance.get_runs(
             dg.RunsFilter(statuses=[dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED]), limit=20
         )
         if any(run.job_name in busy_jobs for run in waiting):
-            return dg.SkipReason("a run that will read these files is waiting to start")
+            return skip("a run that will read these files is waiting to start", seen)
         return dg.SensorResult(
             run_requests=[
                 dg.RunRequest(
                     run_key=state.digest,
-                    tags={"dagster/priority": SCORING_PRIORITY, LANDING_TAG: state.digest},
+                    tags={**priority_tags(SCORING_PRIORITY), LANDING_TAG: state.digest},
                 )
             ],
-            cursor=json.dumps({"requested": state.digest}),
+            cursor=json.dumps(done),
         )
 
     return landing_sensor

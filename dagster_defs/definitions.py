@@ -9,7 +9,6 @@ from collections.abc import Sequence
 import dagster as dg
 
 from dagster_defs.automation import (
-    SCORING_PRIORITY,
     build_automation_sensor,
     build_landing_sensor,
     build_lifecycle_checks,
@@ -19,10 +18,13 @@ from dagster_defs.costs import build_budget_check
 from dagster_defs.degraded import build_failure_sensors, build_fallback_job
 from dagster_defs.lifecycle import build_backtest_asset, build_lifecycle_assets
 from dagster_defs.manifest import manifest_path
+from dagster_defs.priorities import SCORING_PRIORITY, TRAINING_PRIORITY, priority_tags
 from dagster_defs.resources import build_home
+from dagster_defs.service import build_service_sensor
 from dagster_defs.settings import Settings
 from dagster_defs.warehouse import build_dbt_assets, build_dbt_resource, landing_sources
 from ml_assets.declaration import read_declarations
+from ml_assets.service_levels import read_levels
 
 REFRESH_JOB = "refresh"
 SCORE_JOB = "score"
@@ -35,13 +37,14 @@ def build_definitions(settings: Settings, models: Sequence[str] | None = None) -
         models: only these declared models; all, if nothing is said.
 
     Raises:
-        DeclarationError: with every mistake in every declaration.
+        DeclarationError: with every mistake in every declaration of a model, or in the levels of tables.
         PerennialError: if dbt cannot parse the project.
     """
     os.environ["PERENNIAL_HOME"] = str(settings.home)  # for the dbt processes that Dagster starts
     path = manifest_path(settings)
     manifest = json.loads(path.read_text())
     declarations = {name: one for name, one in read_declarations(manifest).items() if models is None or name in models}
+    levels = read_levels(manifest)
     lifecycles = [asset for declaration in declarations.values() for asset in build_lifecycle_assets(declaration)]
     backtests = [build_backtest_asset(declaration) for declaration in declarations.values()]
     steps = ("candidate", "evaluation", "champion")
@@ -53,22 +56,26 @@ def build_definitions(settings: Settings, models: Sequence[str] | None = None) -
         selection=everything,
         description="Raw files to predictions and what watches them, with a new candidate for each model.",
         executor_def=dg.in_process_executor,
+        tags=priority_tags(TRAINING_PRIORITY),
     )
     score = dg.define_asset_job(
         SCORE_JOB,
         selection=(everything - training) | checks,
         description="The same without training: what is due is scored by the champions that stand.",
         executor_def=dg.in_process_executor,
-        tags={"dagster/priority": SCORING_PRIORITY},
+        tags=priority_tags(SCORING_PRIORITY),
     )
     fallback = build_fallback_job(declarations)
+    training_sets = {one.training_set for one in declarations.values()}
+    assets: list[dg.AssetSpec | dg.AssetsDefinition] = [
+        *landing_sources(manifest),
+        build_dbt_assets(settings, path, tuple(declarations), levels, training_sets),
+        *lifecycles,
+        *backtests,
+    ]
+    specs = [spec for asset in assets for spec in ([asset] if isinstance(asset, dg.AssetSpec) else asset.specs)]
     return dg.Definitions(
-        assets=[
-            *landing_sources(manifest),
-            build_dbt_assets(settings, path, tuple(declarations)),
-            *lifecycles,
-            *backtests,
-        ],
+        assets=assets,
         asset_checks=[
             build_budget_check(),
             *(check for one in declarations.values() for check in build_lifecycle_checks(one)),
@@ -78,6 +85,7 @@ def build_definitions(settings: Settings, models: Sequence[str] | None = None) -
             build_landing_sensor(settings.landing, SCORE_JOB, (SCORE_JOB, REFRESH_JOB)),
             build_automation_sensor(tuple(declarations)),
             *build_failure_sensors(fallback, [refresh, score]),
+            build_service_sensor(specs, declarations),
         ],
         executor=dg.in_process_executor,
         resources={"dbt": build_dbt_resource(settings), "home": build_home(settings)},

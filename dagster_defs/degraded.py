@@ -10,9 +10,10 @@ from typing import Any
 import dagster as dg
 from dagster_dbt import DbtCliResource
 
-from dagster_defs.automation import SCORING_PRIORITY
 from dagster_defs.costs import dbt_works_for
+from dagster_defs.priorities import SCORING_PRIORITY, priority_tags
 from dagster_defs.resources import Home
+from dagster_defs.service import answer_landing
 from dagster_defs.warehouse import WAREHOUSE_POOL
 from ml_assets import lifecycle
 from ml_assets.declaration import ModelDeclaration
@@ -27,9 +28,10 @@ def build_fallback_job(declarations: Mapping[str, ModelDeclaration]) -> dg.JobDe
     spines = sorted({one.spine for one in declarations.values() if one.spine})
 
     @dg.op(pool=WAREHOUSE_POOL, description="dbt builds only what the due decisions need.")
-    def due_decisions(context: dg.OpExecutionContext, dbt: DbtCliResource) -> bool:
+    def due_decisions(context: dg.OpExecutionContext, dbt: DbtCliResource, home: Home) -> bool:
         if not spines:
             return False
+        began = home.now()
         selected = [f"+{spine}" for spine in spines]
         with dbt_works_for(context):
             build = dbt.cli(
@@ -37,6 +39,9 @@ def build_fallback_job(declarations: Mapping[str, ModelDeclaration]) -> dg.JobDe
             ).wait()
         if not build.is_successful():
             context.log.warning("the due decisions themselves did not pass: answering those that were published before")
+        else:
+            for spine in spines:
+                home.due.note_reading(spine, began)
         return build.is_successful()
 
     @dg.op(description="The fallback answers, and says why it did.")
@@ -53,13 +58,15 @@ def build_fallback_job(declarations: Mapping[str, ModelDeclaration]) -> dg.JobDe
                 continue
             context.log.info(f"{name}: {report.rows} decisions answered by the fallback")
             home.alerts.close(f"unanswered/{name}", "They were answered.", now=home.now())
+            if declaration.spine and report.status != "no_champion":
+                answer_landing(home, declaration, declaration.spine)
             if not built:
                 context.log.info(f"{name}: as of what was published before")
 
     @dg.job(
         name=FALLBACK_JOB,
         executor_def=dg.in_process_executor,
-        tags={"dagster/priority": SCORING_PRIORITY},
+        tags=priority_tags(SCORING_PRIORITY),
         description="For the time in which the features cannot be trusted: decisions are answered all the same.",
     )
     def fallback() -> None:

@@ -12,15 +12,14 @@ import dagster as dg
 from dagster_defs.automation import candidate_condition, champion_condition, following_condition
 from dagster_defs.costs import metered
 from dagster_defs.presentation import interval_markdown, reasons_markdown, scores_markdown, sparkline_markdown
+from dagster_defs.priorities import SCORING_PRIORITY, priority_tags
 from dagster_defs.resources import Home
+from dagster_defs.retries import tried_again
+from dagster_defs.service import answer_landing, freshness
 from ml_assets import lifecycle
 from ml_assets.declaration import ModelDeclaration
 
 TRAINING_POOL = "training"
-# Scoring goes before training where both wait (`dagster/priority`, higher first).
-SCORING_PRIORITY = "10"
-# By the wall clock: a day without new predictions is a day on which nothing landed or nothing ran.
-PREDICTIONS_LATE_AFTER = timedelta(days=1)
 
 
 def build_lifecycle_assets(declaration: ModelDeclaration) -> list[Any]:
@@ -36,10 +35,11 @@ def build_lifecycle_assets(declaration: ModelDeclaration) -> list[Any]:
         kinds={"python", "scikitlearn", "mlflow"},
         code_version=declaration.fingerprint[:12],
         pool=TRAINING_POOL,
-        freshness_policy=_freshness(declaration.retraining.max_label_age),
+        freshness_policy=freshness(declaration.retraining.max_label_age),
         automation_condition=candidate_condition(),
         **common,
     )
+    @tried_again
     @metered(rows="training_rows")
     def candidate(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult:
         result = lifecycle.make_candidate(
@@ -72,6 +72,7 @@ def build_lifecycle_assets(declaration: ModelDeclaration) -> list[Any]:
         automation_condition=following_condition(),
         **common,
     )
+    @tried_again
     @metered()
     def evaluation(home: Home) -> dg.MaterializeResult:
         version = home.registry.versions(model)[-1]
@@ -99,6 +100,7 @@ def build_lifecycle_assets(declaration: ModelDeclaration) -> list[Any]:
         automation_condition=champion_condition(),
         **common,
     )
+    @tried_again
     @metered()
     def champion(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult:
         watched = lifecycle.watch_champion(home.lake, home.registry, declaration)
@@ -133,14 +135,16 @@ def build_lifecycle_assets(declaration: ModelDeclaration) -> list[Any]:
         description=f"What {model} says of each decision that has fallen due; a decision once predicted keeps its"
         " prediction.",
         kinds={"python", "parquet"},
-        op_tags={"dagster/priority": SCORING_PRIORITY},
-        retry_policy=dg.RetryPolicy(max_retries=2, delay=5),
-        freshness_policy=_freshness(PREDICTIONS_LATE_AFTER),
+        op_tags=priority_tags(SCORING_PRIORITY),
+        freshness_policy=freshness(declaration.service.late_after),
         **common,
     )
+    @tried_again
     @metered()
     def predictions(home: Home) -> dg.MaterializeResult:
         report = lifecycle.score_due(home.lake, home.registry, declaration)
+        is_answered = report.status != "no_champion"
+        waited = answer_landing(home, declaration, declaration.training_set) if is_answered else None
         dates = home.lake.prediction_dates(model)
         recent = home.lake.read_predictions(model, dates=dates[-28:]).to_pandas() if dates else None
         daily = recent.groupby(recent["decision_at"].dt.date)["prediction"].mean() if recent is not None else None
@@ -151,6 +155,7 @@ def build_lifecycle_assets(declaration: ModelDeclaration) -> list[Any]:
                 "status": report.status,
                 "reason": report.reason or "",
                 "scored_as_of": dg.MetadataValue.text(str(report.as_of)),
+                **({"seconds_since_landing": waited.total_seconds()} if waited is not None else {}),
                 **(
                     {"mean_by_day": dg.MetadataValue.md(sparkline_markdown(daily.tolist()))}
                     if daily is not None
@@ -160,11 +165,6 @@ def build_lifecycle_assets(declaration: ModelDeclaration) -> list[Any]:
         )
 
     return [candidate, evaluation, champion, predictions]
-
-
-def _freshness(age: timedelta | None) -> dg.FreshnessPolicy | None:
-    """Late after `age`, with a warning when three quarters of it have passed."""
-    return dg.FreshnessPolicy.time_window(fail_window=age, warn_window=age * 0.75) if age else None
 
 
 def build_backtest_asset(declaration: ModelDeclaration) -> dg.AssetsDefinition:

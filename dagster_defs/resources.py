@@ -14,6 +14,7 @@ from ml_assets.alerts import Alerts
 from ml_assets.decision_log import DecisionLog
 from ml_assets.lake import Lake
 from ml_assets.ledger import Ledger, Spending
+from ml_assets.predictions_due import PredictionsDue
 from ml_assets.registry import Registry
 
 
@@ -51,6 +52,14 @@ class Home(dg.ConfigurableResource):
         if not self.budget_cpu_seconds:
             return None
         return self.ledger.spending(self.budget_cpu_seconds, timedelta(hours=self.budget_hours), now=self.now())
+
+    @property
+    def landing(self) -> Path:
+        return Path(self.path) / "landing"
+
+    @property
+    def due(self) -> PredictionsDue:
+        return PredictionsDue(Path(self.path) / "service")
 
     @property
     def lock_hash(self) -> str:

@@ -7,17 +7,26 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
+from dagster_defs.automation import landing_times
+from dagster_defs.definitions import build_definitions
 from dagster_defs.manifest import manifest_path
 from dagster_defs.resources import Home, build_home
+from dagster_defs.running import instance_of
+from dagster_defs.service import last_made, levels_of, states_now
 from dagster_defs.settings import Settings
+from ml_assets.alerts import Incident
 from ml_assets.declaration import read_declarations
 from ml_assets.ledger import Total
+from ml_assets.model_declaration import ModelDeclaration
+from ml_assets.moments import words_of
+from ml_assets.service_levels import find_lateness
 
 OVERALL = "overall"
 
@@ -33,6 +42,8 @@ def gather_status(settings: Settings) -> dict[str, Any]:
         "models": {},
         "checks": _checks(settings),
         "budget": spending.text if (spending := home.spending()) else None,
+        "late": _late(settings, home.now()),
+        "incidents": [{"key": one.key, "since": one.at, "title": one.title} for one in _open(home)],
     }
     if "mon_data__health" in published:
         health = home.lake.read("mon_data__health").to_pandas()
@@ -42,6 +53,7 @@ def gather_status(settings: Settings) -> dict[str, Any]:
     performance = (
         home.lake.read("mon_model__performance").to_pandas() if "mon_model__performance" in published else None
     )
+    landed = landing_times(settings.landing)
     for name, declaration in read_declarations(manifest_path(settings)).items():
         champion = home.registry.champion(name)
         metric = declaration.evaluation.metric
@@ -53,6 +65,7 @@ def gather_status(settings: Settings) -> dict[str, Any]:
             "metric": metric,
             "live": _live(performance, name, metric),
             "last_decision": _last_decision(home, name),
+            "service": _service(home, declaration, landed),
         }
     answer["next"] = _next(answer)
     return answer
@@ -64,6 +77,42 @@ def _next(answer: dict[str, Any]) -> str | None:
         return "no data published yet: perennial land, then dbt build, or make run"
     bare = [name for name, model in answer["models"].items() if model["champion"] is None]
     return f"no champion yet of {', '.join(bare)}: perennial run, or the job refresh" if bare else None
+
+
+def _open(home: Home) -> list[Incident]:
+    return list(home.alerts.open_incidents().values())
+
+
+def _late(settings: Settings, now: datetime) -> list[dict[str, Any]]:
+    """What is late, by cause: told from when it was last made, so it is true whether or not the daemon runs."""
+    if not (settings.dagster_home / "dagster.yaml").exists():
+        return []
+    levels = levels_of(build_definitions(settings).resolve_all_asset_specs())
+    with instance_of(settings) as instance:
+        made = last_made(instance, levels.late_after)
+    return [
+        {
+            "assets": [
+                {"asset": asset, "last_made": made[asset], "late_after": words_of(levels.late_after[asset])}
+                for asset in lateness.first
+            ],
+            "behind": list(lateness.behind),
+        }
+        for lateness in find_lateness(states_now(levels, made, now), levels.parents)
+    ]
+
+
+def _service(home: Home, declaration: ModelDeclaration, landed: list[datetime]) -> dict[str, Any]:
+    """What was promised of the predictions, how the last landing fared, and what waits."""
+    due, now = declaration.service.predictions_due, home.now()
+    last = home.due.last_answer(declaration.name)
+    since = home.due.waiting_since(declaration.name, landed)
+    return {
+        "predictions_due": words_of(due) if due else None,
+        "last_waited_seconds": last.waited.total_seconds() if last and last.waited is not None else None,
+        "waiting_since": since,
+        "is_overdue": bool(due and since and now - since > due),
+    }
 
 
 def _last_decision(home: Home, model: str) -> dict[str, Any] | None:
@@ -136,6 +185,16 @@ def show_status(answer: dict[str, Any], console: Console) -> None:
     failed = checks["failed"]
     state = f"[red]{len(failed)} failed: {', '.join(failed)}[/]" if failed else "[green]none failed[/]"
     console.print(f"  checks: {checks['passed']} passed, {len(checks['warned'])} warned, {state}")
+    for late in answer["late"]:
+        first = late["assets"][0]
+        behind = f", and {len(late['behind'])} behind" if late["behind"] else ""
+        console.print(
+            f"  [red]late[/] {', '.join(one['asset'] for one in late['assets'])}{behind}: last made"
+            f" {_moment(first['last_made'])}, {first['late_after']} may pass",
+            soft_wrap=True,
+        )
+    for incident in answer["incidents"]:
+        console.print(f"  [red]open since {_moment(incident['since'])}[/] {incident['title']}", soft_wrap=True)
     for name, model in answer["models"].items():
         _show_model(name, model, console)
 
@@ -155,6 +214,7 @@ def _show_model(name: str, model: dict[str, Any], console: Console) -> None:
             f"  live: {model['metric']} {live['value']:.4f} over {live['decisions']:,} predictions"
             f" of {live['days']} days whose outcome is known"
         )
+    _show_service(model["service"], console)
     last = model["last_decision"]
     if last:
         console.print(
@@ -184,6 +244,16 @@ def costs_table(totals: Sequence[Total]) -> Table:
     cpu, wall = sum(total.cpu_seconds for total in totals), sum(total.wall_seconds for total in totals)
     table.add_row("[bold]in all", "", "", f"[bold]{cpu:,.1f}", f"[bold]{wall:,.1f}", "", "")
     return table
+
+
+def _show_service(service: dict[str, Any], console: Console) -> None:
+    promised = f" ({service['predictions_due']} promised)" if service["predictions_due"] else ""
+    if service["is_overdue"]:
+        since = _moment(service["waiting_since"])
+        console.print(f"  [red]overdue[/] what landed at {since} has no predictions yet{promised}")
+    elif service["last_waited_seconds"] is not None:
+        waited = words_of(timedelta(seconds=service["last_waited_seconds"]))
+        console.print(f"  service: predictions stood {waited} after the last landing{promised}")
 
 
 def scores_table(title: str, scores: dict[str, dict[str, float]]) -> Table:

@@ -1,10 +1,11 @@
 """dbt's models and tests as assets and checks.
 
 What belongs here: how a dbt project looks in Dagster. What does not: what its models mean; nothing here knows a
-table's name, but for the sources of the lake, which stand for what the models' lifecycle writes.
+table's name, but for the door, and for the sources of the lake, which stand for what the models' lifecycle writes.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,15 @@ from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtC
 from dagster_defs.costs import dbt_works_for
 from dagster_defs.manifest import dbt_executable
 from dagster_defs.resources import Home
+from dagster_defs.retries import SECONDS_BETWEEN_DBT, trying_again
+from dagster_defs.service import freshness
 from dagster_defs.settings import Settings
 from ml_assets.lake import Lake, Part
 
 WAREHOUSE_POOL = "warehouse"
 LAKE_SOURCE = "lake"
+# The table that looks at every file which has landed.
+DOOR = dg.AssetKey(["stg_landing__files"])
 # Which asset of each model writes which table of the lake; None is written by everything that runs. dbt reads all of
 # them after the last one, because each wait of its own would start dbt once more.
 LAST_STEP = "predictions"
@@ -34,11 +39,12 @@ LAKE_TABLES: dict[str, str | None] = {
 class Translator(DagsterDbtTranslator):
     """dbt nodes as assets, with their dbt groups and owners; the lake's sources are the assets that write them."""
 
-    def __init__(self, models: Sequence[str]) -> None:
+    def __init__(self, models: Sequence[str], levels: Mapping[str, timedelta]) -> None:
         super().__init__(
             settings=DagsterDbtTranslatorSettings(enable_code_references=True, enable_source_tests_as_checks=False)
         )
         self._models = tuple(models)
+        self._levels = levels
 
     def get_asset_spec(self, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None) -> dg.AssetSpec:
         spec = super().get_asset_spec(manifest, unique_id, project)
@@ -55,6 +61,7 @@ class Translator(DagsterDbtTranslator):
         return spec.replace_attributes(
             deps=deps,
             kinds={"dbt", "duckdb"} if props["resource_type"] != "source" else {"csv"},
+            freshness_policy=freshness(self._levels.get(unique_id)),
         )
 
     def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str | None:
@@ -72,21 +79,38 @@ class Translator(DagsterDbtTranslator):
         return check._replace(blocking=str(severity).lower() == "error")
 
 
-def build_dbt_assets(settings: Settings, manifest: Path, models: Sequence[str]) -> dg.AssetsDefinition:
-    """One asset a dbt model, one check a test; one dbt invocation for each stretch between Python assets."""
+def build_dbt_assets(
+    settings: Settings,
+    manifest: Path,
+    models: Sequence[str],
+    levels: Mapping[str, timedelta],
+    training_sets: Collection[str],
+) -> dg.AssetsDefinition:
+    """One asset a dbt model, one check a test; one dbt invocation for each stretch between Python assets.
+
+    Args:
+        levels: after how long each node is late, by its unique id.
+        training_sets: the tables which predictions are made from.
+    """
+    answering = {dg.AssetKey([table]): table for table in training_sets}
 
     @dbt_assets(
         manifest=manifest,
-        dagster_dbt_translator=Translator(models),
+        dagster_dbt_translator=Translator(models, levels),
         project=DbtProject(project_dir=settings.dbt_project, profiles_dir=settings.dbt_project),
         name="dbt",
         pool=WAREHOUSE_POOL,
     )
     def dbt_project_assets(context: dg.AssetExecutionContext, dbt: DbtCliResource, home: Home) -> Iterator[Any]:
         # Unit tests try the code, not the data: they run where the code changes, in `make test` and in a shell.
-        with dbt_works_for(context):
-            build = dbt.cli(["build", "--exclude-resource-type", "unit_test"], context=context)
-        yield from _when_published(build.stream(), home.lake)
+        began = home.now()
+        with trying_again(SECONDS_BETWEEN_DBT):
+            with dbt_works_for(context):
+                build = dbt.cli(["build", "--exclude-resource-type", "unit_test"], context=context)
+            yield from _when_published(build.stream(), home.lake)
+        made = context.selected_asset_keys
+        for key in answering.keys() & made if DOOR in made else ():
+            home.due.note_reading(answering[key], began)
 
     return dbt_project_assets
 

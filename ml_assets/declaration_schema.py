@@ -1,4 +1,5 @@
-"""The shape of `config.meta.ml`: which keys there are, of which type, and what each is when it is left out.
+"""The shape of `config.meta.ml` and `config.meta.service`: which keys there are, of which type, and what each is when
+it is left out.
 
 What belongs here: what can be checked from the block alone, and the words for what is wrong with it. What does not:
 whatever needs the training set's columns or an estimator (`declaration.py`).
@@ -11,7 +12,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
@@ -20,6 +21,7 @@ from ml_assets.moments import moment_of, parse_duration
 
 Task = Literal["binary_classification", "regression"]
 
+SHORTEST_LEVEL = timedelta(minutes=1)
 _QUOTED = re.compile(r"'([^']+)'")
 _WINDOWS = re.compile(r"\s*(\d+)\s+of\s+(\d+)\s*")
 
@@ -38,6 +40,13 @@ def _duration(found: object) -> timedelta:
     if not isinstance(found, str):
         raise ValueError("not a span of time such as '28 days', '6 hours', '15 minutes' or '2 weeks'")
     return parse_duration(found)
+
+
+def _level(found: object) -> timedelta:
+    span = _duration(found)
+    if span < SHORTEST_LEVEL:
+        raise ValueError("less than a minute: lateness is looked for twice a minute; give '1 minute' or more")
+    return span
 
 
 def _moment(found: object) -> datetime:
@@ -59,6 +68,7 @@ def _windows(found: object) -> Windows:
 
 
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
+Level = Annotated[timedelta, BeforeValidator(_level)]
 Moment = Annotated[datetime, BeforeValidator(_moment)]
 WindowCount = Annotated[Windows, BeforeValidator(_windows)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -68,6 +78,9 @@ NotNegative = Annotated[float, Field(ge=0)]
 
 class _Block(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, arbitrary_types_allowed=True)
+
+
+_Kind = TypeVar("_Kind", bound=_Block)
 
 
 class FeatureChoice(_Block):
@@ -156,10 +169,22 @@ class Retraining(_Block):
 
 
 class Service(_Block):
-    """What the users of the predictions were promised."""
+    """What the users of the predictions were promised, by the wall clock.
+
+    `predictions_due`: what lands is answered within so long, counted from the first file that landed until the
+    predictions of the run that read it stand (`predictions_due.py`). `late_after`: predictions are made anew at least so
+    often, whether or not anything lands.
+    """
 
     predictions_due: Duration | None = None
+    late_after: Level | None = None
     fallback: Literal["baseline", "none"] = "baseline"
+
+
+class TableService(_Block):
+    """What the readers of a table were promised: it is made anew at least so often, by the wall clock."""
+
+    late_after: Level
 
 
 class MlBlock(_Block):
@@ -178,12 +203,21 @@ class MlBlock(_Block):
 
 def parse_block(found: object) -> tuple[MlBlock | None, list[tuple[str, str]]]:
     """The block, or None and what is wrong with it as (dotted place below `config.meta.ml`, words)."""
+    return _parse(MlBlock, found)
+
+
+def parse_table_service(found: object) -> tuple[TableService | None, list[tuple[str, str]]]:
+    """The block, or None and what is wrong with it as (dotted place below `config.meta.service`, words)."""
+    return _parse(TableService, found)
+
+
+def _parse(kind: type[_Kind], found: object) -> tuple[_Kind | None, list[tuple[str, str]]]:
     if not isinstance(found, Mapping):
-        return None, [("", f"found {found!r}, which is no mapping; it takes {', '.join(MlBlock.model_fields)}")]
+        return None, [("", f"found {found!r}, which is no mapping; it takes {', '.join(kind.model_fields)}")]
     try:
-        return MlBlock.model_validate(dict(found)), []
+        return kind.model_validate(dict(found)), []
     except ValidationError as error:
-        return None, [_in_words(detail) for detail in error.errors()]
+        return None, [_in_words(detail, kind) for detail in error.errors()]
 
 
 def did_you_mean(found: str, known: Iterable[str]) -> str:
@@ -192,7 +226,7 @@ def did_you_mean(found: str, known: Iterable[str]) -> str:
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
-def _in_words(detail: ErrorDetails) -> tuple[str, str]:
+def _in_words(detail: ErrorDetails, kind: type[BaseModel]) -> tuple[str, str]:
     location = [
         part
         for part in detail["loc"]
@@ -201,7 +235,7 @@ def _in_words(detail: ErrorDetails) -> tuple[str, str]:
     place = ".".join(str(part) for part in location)
     found = detail["input"]
     if detail["type"] == "extra_forbidden":
-        known = _keys_at(location[:-1])
+        known = _keys_at(kind, location[:-1])
         return place, f"is no key of this block{did_you_mean(str(location[-1]), known)} It takes: {', '.join(known)}"
     if detail["type"] == "missing":
         return place, "is missing; add it"
@@ -214,8 +248,8 @@ def _in_words(detail: ErrorDetails) -> tuple[str, str]:
     return place, f"found {found!r} ({type(found).__name__}); {detail['msg'][0].lower()}{detail['msg'][1:]}"
 
 
-def _keys_at(location: list[Any]) -> list[str]:
-    block: Any = MlBlock
+def _keys_at(kind: type[BaseModel], location: list[Any]) -> list[str]:
+    block: Any = kind
     for part in location:
         if isinstance(part, int):
             continue

@@ -1,7 +1,7 @@
 """Every error that the project raises on purpose, in one tree that is seen at a glance.
 
-What belongs here: the classes. What does not: messages; whoever raises knows the thing, the place and the remedy, and
-says all three.
+What belongs here: the classes, and which errors may pass by themselves. What does not: messages; whoever raises knows
+the thing, the place and the remedy, and says all three.
 
     PerennialError
     ├── DeclarationError        a model's declaration says something that cannot be
@@ -16,18 +16,30 @@ says all three.
     │   └── ArtifactNotTrusted  the file holds types that nobody allowed
     ├── RegistryError
     │   ├── VersionMissing      no such version
-    │   └── NoChampion          nothing has been promoted, or nothing is left to go back to
+    │   ├── NoChampion          nothing has been promoted, or nothing is left to go back to
+    │   └── ChampionChanged     another version is champion than the one that was judged against; may pass
     ├── ScoringError            no model and no fallback can score
     └── DecisionLogError        the log's chain is broken
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
+from typing import ClassVar
+
+# What is said of a lock that somebody else holds: DuckDB (through dbt) and SQLite (through SQLAlchemy and MLflow).
+_HELD_BY_ANOTHER = re.compile(r"could not set lock on file|database (table )?is locked", re.IGNORECASE)
+# What dbt says of a node that was tried and failed. A held lock is found before the first node.
+_A_NODE_FAILED = re.compile(r"(failure|error) in (test|unit_test|model|seed|snapshot)\b", re.IGNORECASE)
+# The operating system's refusals that are the same a minute later.
+_LASTING = (FileNotFoundError, FileExistsError, PermissionError, NotADirectoryError, IsADirectoryError)
 
 
 class PerennialError(Exception):
     """The root: catch this to catch all that the project raises on purpose."""
+
+    passes: ClassVar[bool] = False
 
 
 class DeclarationError(PerennialError):
@@ -37,7 +49,7 @@ class DeclarationError(PerennialError):
         self.problems = tuple(problems)
         count = len(self.problems)
         super().__init__(
-            f"{count} mistake{'s' if count != 1 else ''} in the model declarations:\n" + "\n".join(self.problems)
+            f"{count} mistake{'s' if count != 1 else ''} in the declarations:\n" + "\n".join(self.problems)
         )
 
 
@@ -89,9 +101,45 @@ class NoChampion(RegistryError):
     """Nothing has been promoted yet, or nothing is left to go back to."""
 
 
+class ChampionChanged(RegistryError):
+    """While a version was judged against the champion, another became champion; judging again makes it good."""
+
+    passes = True
+
+
 class ScoringError(PerennialError):
     """Neither the champion nor any fallback can score."""
 
 
 class DecisionLogError(PerennialError):
     """The decision log's chain is broken, or it cannot be written."""
+
+
+def may_pass(error: BaseException) -> bool:
+    """Whether it may be gone when it is tried again.
+
+    True for a lock that somebody else holds, a timeout or a hiccup of the disk; False for what would fail the same way
+    again: a check, a contract, a declaration, a fault in the code.
+
+    Of errors that were raised from each other, the newest that tells decides.
+    """
+    return next((answer for one in _causes(error) if (answer := _answer(one)) is not None), False)
+
+
+def _answer(error: BaseException) -> bool | None:
+    if isinstance(error, PerennialError):
+        return error.passes
+    if isinstance(error, OSError):
+        return not isinstance(error, _LASTING)
+    said = str(error)
+    if _A_NODE_FAILED.search(said):
+        return False
+    return True if _HELD_BY_ANOTHER.search(said) else None
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """The error and what it was raised from or while handling, newest first."""
+    found: BaseException | None = error
+    while found is not None:
+        yield found
+        found = found.__cause__ or (None if found.__suppress_context__ else found.__context__)

@@ -20,7 +20,7 @@ import pyarrow as pa
 from ml_assets.backtesting import Backtest, backtest
 from ml_assets.decision_log import DecisionLog, LoggedDecision
 from ml_assets.decision_rows import moments, read_rows
-from ml_assets.errors import NoChampion, RegistryError, TrainingError
+from ml_assets.errors import ChampionChanged, NoChampion, TrainingError
 from ml_assets.evaluation import OVERALL, Score
 from ml_assets.evidence import load_evidence, question_of, save_evidence
 from ml_assets.health import FEWEST_OUTCOMES, gather_health
@@ -188,7 +188,7 @@ def decide_and_promote(
     """Decides by the declared gates, logs the decision once, and moves the champion only if every gate holds.
 
     Raises:
-        RegistryError: if the champion has changed since the evidence was gathered.
+        ChampionChanged: if the champion is another one since the evidence was gathered.
     """
     decision = decide_promotion(evidence, declaration.gates)
     champion = registry.champion(declaration.name)
@@ -196,7 +196,7 @@ def decide_and_promote(
         return PromotionResult(decision, None, False, champion)
     present = champion.version if champion else None
     if present != evidence.champion_version:
-        raise RegistryError(
+        raise ChampionChanged(
             f"{declaration.name}: version {evidence.version} was judged against champion {evidence.champion_version}, "
             f"but {present} is champion now; judge it again"
         )

@@ -60,6 +60,18 @@ def parse_duration(text: str) -> timedelta:
     return span
 
 
+def words_of(span: timedelta) -> str:
+    """A span of time in words, in the unit that a person would choose.
+
+    >>> words_of(timedelta(hours=26)), words_of(timedelta(minutes=15)), words_of(timedelta(seconds=72.4))
+    ('26 hours', '15 minutes', '72 seconds')
+    """
+    for unit in ("day", "hour", "minute"):
+        if span >= 2 * _UNITS[unit]:
+            return f"{round(span / _UNITS[unit])} {unit}s"
+    return f"{round(span.total_seconds())} seconds"
+
+
 def text_of(moment: datetime) -> str:
     """ISO 8601 with a Z, to the microsecond only where there are some."""
     return in_utc(moment).isoformat().replace("+00:00", "Z")

@@ -143,7 +143,11 @@ def test_a_model_is_owned_by_whom_its_declaration_names(
 
 @pytest.mark.parametrize(("table", "step"), LAKE_TABLES.items())
 def test_what_models_write_back_is_read_by_dbt_after_them(
-    definitions: dg.Definitions, manifest: Manifest, declarations: dict[str, ModelDeclaration], table: str, step: str | None
+    definitions: dg.Definitions,
+    manifest: Manifest,
+    declarations: dict[str, ModelDeclaration],
+    table: str,
+    step: str | None,
 ) -> None:
     source = f"source.perennial.lake.{table}"
     readers = [name for name, node in nodes_of(manifest, "model").items() if source in node["depends_on"]["nodes"]]

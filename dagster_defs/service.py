@@ -1,0 +1,186 @@
+"""Service levels: how a promise about time looks in Dagster, and what is late or overdue, told once.
+
+What belongs here: policies for declared levels, and asking for what the promises need. What does not: what is promised
+(the declarations), what is one incident (`ml_assets.service_levels`), how long a landing waits
+(`ml_assets.predictions_due`).
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import dagster as dg
+
+from dagster_defs.automation import landing_times
+from dagster_defs.resources import Home
+from ml_assets.model_declaration import ModelDeclaration
+from ml_assets.moments import words_of
+from ml_assets.service_levels import Lateness, State, find_lateness, settle_incidents
+
+SENSOR_SECONDS = 60
+LATE, DUE = "late/", "due/"
+_STATES: Mapping[str, State] = {"FAIL": "late", "WARN": "on_time", "PASS": "on_time"}
+_SHORTEST_WARNING = timedelta(minutes=1)  # Dagster takes no shorter window
+
+
+def freshness(age: timedelta | None) -> dg.FreshnessPolicy | None:
+    """Late after `age`, with a warning when three quarters of it have passed."""
+    if age is None:
+        return None
+    warning = age * 0.75
+    return dg.FreshnessPolicy.time_window(
+        fail_window=age, warn_window=warning if warning >= _SHORTEST_WARNING else None
+    )
+
+
+# --- what is late
+
+
+@dataclass(frozen=True)
+class Levels:
+    """The assets with a level, after how long each is late, and the assets that each asset stands on."""
+
+    late_after: Mapping[str, timedelta]
+    parents: Mapping[str, Sequence[str]]
+
+
+def levels_of(specs: Iterable[dg.AssetSpec]) -> Levels:
+    late_after: dict[str, timedelta] = {}
+    parents: dict[str, Sequence[str]] = {}
+    for spec in specs:
+        name = spec.key.to_user_string()
+        parents[name] = [dep.asset_key.to_user_string() for dep in spec.deps]
+        window: Any = getattr(spec.freshness_policy, "fail_window", None)
+        if window is not None:
+            late_after[name] = window.to_timedelta()
+    return Levels(late_after, parents)
+
+
+def last_made(instance: dg.DagsterInstance, assets: Iterable[str]) -> dict[str, datetime]:
+    """When each of the assets was last materialised; those that never were are left out."""
+    keys = [dg.AssetKey.from_user_string(asset) for asset in assets]
+    return {
+        key.to_user_string(): datetime.fromtimestamp(event.timestamp, UTC)
+        for key, event in instance.get_latest_materialization_events(keys).items()
+        if event is not None
+    }
+
+
+def states_now(levels: Levels, made: Mapping[str, datetime], now: datetime) -> dict[str, State]:
+    """The states as Dagster's freshness daemon would find them now, for when it is not running."""
+    return {
+        asset: "late" if now - moment >= levels.late_after[asset] else "on_time"
+        for asset, moment in made.items()
+        if asset in levels.late_after
+    }
+
+
+def _states_of_daemon(instance: dg.DagsterInstance, levels: Levels) -> dict[str, State]:
+    keys = [dg.AssetKey.from_user_string(asset) for asset in levels.late_after]
+    records = instance.get_freshness_state_records(keys)
+    return {
+        key.to_user_string(): _STATES[record.freshness_state.value]
+        for key, record in records.items()
+        if record.freshness_state.value in _STATES
+    }
+
+
+# --- what is overdue
+
+
+def answer_landing(home: Home, declaration: ModelDeclaration, table: str) -> timedelta | None:
+    """Notes that predictions were made from the table, and ends the incident if one was open.
+
+    Returns how long the first file had waited that is answered by them; None if nothing new had landed.
+    """
+    model, due, now = declaration.name, declaration.service.predictions_due, home.now()
+    waited = home.due.note_answer(model, table, landing_times(home.landing), now)
+    if waited is None or due is None:
+        return waited
+    if waited > due:
+        _tell_overdue(home, declaration, now - waited, now)
+    home.alerts.close(f"{DUE}{model}", f"They stood {words_of(waited)} after the landing.", now=now)
+    return waited
+
+
+def _tell_overdue(home: Home, declaration: ModelDeclaration, since: datetime, now: datetime) -> None:
+    due = declaration.service.predictions_due
+    assert due is not None
+    home.alerts.open(
+        f"{DUE}{declaration.name}",
+        f"{declaration.name}: predictions are overdue",
+        f"What landed at {since:%Y-%m-%d %H:%M} UTC had no predictions {words_of(now - since)} later; {words_of(due)} "
+        f"are promised (service.predictions_due in {declaration.file}). The runs in the UI tell why.",
+        now=now,
+    )
+
+
+def _check_overdue(home: Home, declarations: Iterable[ModelDeclaration], now: datetime) -> list[str]:
+    """Opens and closes the incidents of overdue predictions; returns the models whose promise is broken now."""
+    landed = landing_times(home.landing)
+    overdue = []
+    for declaration in declarations:
+        due = declaration.service.predictions_due
+        since = home.due.waiting_since(declaration.name, landed)
+        if due is not None and since is not None and now - since > due:
+            overdue.append(declaration.name)
+            _tell_overdue(home, declaration, since, now)
+        else:
+            home.alerts.close(f"{DUE}{declaration.name}", "Nothing that landed is overdue any more.", now=now)
+    return overdue
+
+
+# --- the sensor
+
+
+def build_service_sensor(
+    specs: Iterable[dg.AssetSpec], declarations: Mapping[str, ModelDeclaration]
+) -> dg.SensorDefinition:
+    """One incident for each cause of lateness and for each model whose predictions are overdue."""
+    levels = levels_of(specs)
+
+    @dg.sensor(
+        name="service_levels",
+        minimum_interval_seconds=SENSOR_SECONDS,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Tells once of what is late or overdue, and once more when it no longer is.",
+    )
+    def service_levels(context: dg.SensorEvaluationContext, home: Home) -> dg.SensorResult:
+        now = home.now()
+        states = _states_of_daemon(context.instance, levels)
+        waited_for = json.loads(context.cursor or "{}")
+        open_now = [key.removeprefix(LATE) for key in home.alerts.open_incidents() if key.startswith(LATE)]
+        standing = {asset: waited_for.get(asset, [asset]) for asset in open_now}
+        incidents = settle_incidents(standing, find_lateness(states, levels.parents))
+        made = last_made(context.instance, [asset for one in incidents.opened.values() for asset in one.first])
+        for asset, lateness in incidents.opened.items():
+            title, text = tell_lateness(lateness, levels, made)
+            home.alerts.open(f"{LATE}{asset}", title, text, now=now)
+        for asset in incidents.closed:
+            home.alerts.close(f"{LATE}{asset}", "It was made anew, and so was what is behind it.", now=now)
+        overdue = _check_overdue(home, declarations.values(), now)
+        late = sorted(asset for asset, state in states.items() if state == "late")
+        words = [f"late: {', '.join(late)}"] * bool(late) + [f"overdue: {', '.join(overdue)}"] * bool(overdue)
+        return dg.SensorResult(
+            skip_reason=dg.SkipReason("; ".join(words) or f"all of {len(states)} assets with a level are on time"),
+            cursor=json.dumps({asset: sorted(assets) for asset, assets in incidents.standing.items()}),
+        )
+
+    return service_levels
+
+
+def tell_lateness(lateness: Lateness, levels: Levels, made: Mapping[str, datetime]) -> tuple[str, str]:
+    """Title and text of the alert."""
+    first, *others = lateness.first
+    more = f" and {len(others) - 4} more" if len(others) > 4 else ""
+    named = ", ".join([first, *others[:4]]) + more
+    behind = f", and {len(lateness.behind)} behind" if lateness.behind else ""
+    last = f"was last made at {made[first]:%Y-%m-%d %H:%M} UTC" if first in made else "was not made"
+    allowed = words_of(levels.late_after[first]) if first in levels.late_after else "less time"
+    text = (
+        f"{first} {last}; {allowed} may pass between two times. What was published before stands. "
+        "perennial status lists all that is late; the runs in the UI tell why nothing was made."
+    )
+    return f"late: {named}{behind}", text

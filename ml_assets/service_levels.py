@@ -1,0 +1,131 @@
+"""How often tables are promised to be made anew, and which lateness is one incident.
+
+What belongs here: reading the levels of dbt's nodes, and finding the cause among what is late. What does not: what is
+late now (Dagster's freshness policies say it), telling anybody (`alerts.py`), the promise of a model to answer what
+lands (`predictions_due.py`).
+
+A level is `config.meta.service: {late_after: 26 hours}` of a model, or of its folder in dbt_project.yml.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Literal
+
+from ml_assets.declaration_schema import parse_table_service
+from ml_assets.errors import DeclarationError
+
+State = Literal["late", "on_time"]
+_KINDS = ("model", "seed", "snapshot")
+
+
+def read_levels(manifest: Mapping[str, Any]) -> dict[str, timedelta]:
+    """After how long each node of a dbt manifest is late, by its unique id; nodes without a level are left out.
+
+    Raises:
+        DeclarationError: with every mistake; one that a whole folder shares is told once.
+    """
+    levels: dict[str, timedelta] = {}
+    mistakes: dict[tuple[str, str, str], list[Mapping[str, Any]]] = {}
+    for unique_id, node in manifest.get("nodes", {}).items():
+        found = ((node.get("config") or {}).get("meta") or {}).get("service")
+        if found is None or node.get("resource_type") not in _KINDS:
+            continue
+        service, problems = parse_table_service(found)
+        if service is not None:
+            levels[unique_id] = service.late_after
+        folder = str(node.get("original_file_path") or "").rpartition("/")[0]
+        for place, words in problems:
+            mistakes.setdefault((folder, place, words), []).append(node)
+    if mistakes:
+        raise DeclarationError([_mistake(*where, nodes) for where, nodes in sorted(mistakes.items())])
+    return levels
+
+
+def _mistake(folder: str, place: str, words: str, nodes: Sequence[Mapping[str, Any]]) -> str:
+    first = min(nodes, key=lambda node: node["name"])
+    file = str(first.get("patch_path") or first.get("original_file_path") or first["name"]).partition("://")[2]
+    file = file or str(first.get("original_file_path") or first["name"])
+    if len(nodes) > 1:
+        file, name = f"dbt_project.yml ({folder}) or {file}", f"{first['name']} and {len(nodes) - 1} beside it"
+    else:
+        name = first["name"]
+    return f"{file}: {name}: {f'config.meta.service.{place}'.rstrip('.')}: {words}"
+
+
+@dataclass(frozen=True)
+class Lateness:
+    """Late assets that one cause may explain: the most upstream of them, and those behind these."""
+
+    first: tuple[str, ...]
+    behind: tuple[str, ...]
+
+    @property
+    def assets(self) -> frozenset[str]:
+        return frozenset((*self.first, *self.behind))
+
+
+def find_lateness(states: Mapping[str, State], parents: Mapping[str, Collection[str]]) -> tuple[Lateness, ...]:
+    """What is late, one entry for each cause that there may be, ordered by name.
+
+    Two late assets may have one cause if one is upstream of the other, or if both stand on something of which nothing
+    is known. An asset that is on time is no cause, and hides what is upstream of it.
+
+    Args:
+        states: of the assets that have a level and have been made; of others nothing is known.
+        parents: the assets that each stands on directly.
+    """
+    suspects = {asset: _suspects(asset, states, parents) for asset in sorted(states) if states[asset] == "late"}
+    groups: list[set[str]] = []
+    for asset, those in suspects.items():
+        joined = [group for group in groups if any(those & suspects[other] for other in group)]
+        groups = [group for group in groups if group not in joined] + [{asset}.union(*joined)]
+    found = []
+    for group in groups:
+        first = tuple(sorted(asset for asset in group if not (suspects[asset] - {asset}) & group))
+        found.append(Lateness(first, tuple(sorted(group - set(first)))))
+    return tuple(sorted(found, key=lambda lateness: lateness.first))
+
+
+def _suspects(asset: str, states: Mapping[str, State], parents: Mapping[str, Collection[str]]) -> frozenset[str]:
+    """The asset, and all that is upstream of it up to what is on time."""
+    found: set[str] = set()
+    left = [asset]
+    while left:
+        one = left.pop()
+        if one not in found and states.get(one) != "on_time":
+            found.add(one)
+            left.extend(parents.get(one, ()))
+    return frozenset(found)
+
+
+@dataclass(frozen=True)
+class Incidents:
+    """What is to be told now. `standing` is all that is open afterwards: its name, and the assets that it waits for."""
+
+    opened: Mapping[str, Lateness]
+    closed: tuple[str, ...]
+    standing: Mapping[str, frozenset[str]]
+
+
+def settle_incidents(standing: Mapping[str, Collection[str]], found: Sequence[Lateness]) -> Incidents:
+    """Which incidents begin and end, so that one cause is told once.
+
+    An incident is named for its most upstream asset, and is over when none of its assets is late any more. What becomes
+    late beside or behind them meanwhile belongs to it and is no news; so does what is still late while a run makes good
+    one asset after the other.
+    """
+    late = frozenset().union(*(lateness.assets for lateness in found))
+    kept = {name: frozenset(assets) & late for name, assets in standing.items()}
+    closed = tuple(sorted(name for name, assets in kept.items() if not assets))
+    after = {name: assets for name, assets in kept.items() if assets}
+    opened: dict[str, Lateness] = {}
+    for lateness in found:
+        known = next((name for name in sorted(after) if kept.get(name, frozenset()) & lateness.assets), None)
+        name = known or lateness.first[0]
+        if known is None and name not in after:
+            opened[name] = lateness
+        after[name] = after.get(name, frozenset()) | lateness.assets
+    return Incidents(opened, tuple(name for name in closed if name not in after), after)
