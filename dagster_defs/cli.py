@@ -134,7 +134,9 @@ def _show(settings: Settings) -> None:
     show_status(gather_status(settings), console)
 
 
-def _run_job(settings: Settings, definitions: Any, job: str, instance: Any, title: str) -> None:
+def _run_job(
+    settings: Settings, definitions: Any, job: str, instance: Any, title: str, config: dict[str, Any] | None = None
+) -> None:
     from dagster_defs.automation import LANDING_TAG, landing_state
     from dagster_defs.running import run_job
 
@@ -150,8 +152,47 @@ def _run_job(settings: Settings, definitions: Any, job: str, instance: Any, titl
                 console.print(f"  [green]made[/] {line} [dim]after {time.monotonic() - began:.0f} s[/]")
             status.update(f"{title}: {count} assets, {line}")
 
-        run_job(definitions, job, instance, report, settings.home / "runs.log", tags=tags)
+        run_job(definitions, job, instance, report, settings.home / "runs.log", tags=tags, config=config)
     console.print(f"[green]done[/] {title}: {count} assets in {time.monotonic() - began:.0f} s")
+
+
+@app.command()
+def backfill(
+    start: Annotated[str, typer.Option("--from", help="Tables are worked out anew from this date or moment on (UTC).")],
+    through: Annotated[str, typer.Option(help="Decisions through this moment that nobody answered are answered.")],
+    model: Annotated[list[str] | None, typer.Option(help="Only this model; may be repeated. Default: all.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
+) -> None:
+    """Work a stretch of the past out anew, and answer the decisions in it that nobody answered."""
+    from dagster_defs.backfill import BACKFILL_JOB, Span, run_config
+    from dagster_defs.definitions import build_definitions
+    from dagster_defs.running import instance_of
+    from dagster_defs.status import prediction_counts
+    from ml_assets.moments import moment_of, text_of
+
+    settings = _settings()
+    try:
+        first = moment_of(start)
+    except ValueError:
+        raise PerennialError(f"--from {start}: give a date such as 2013-05-01, or a timestamp") from None
+    last = _moment(through)
+    Span(start=text_of(first), through=text_of(last)).moments()
+    declarations = [one for name in model or [None] for one in _declared(settings, name).values()]
+    before = prediction_counts(settings, declarations, first, last)
+    for name, (decisions, answered) in before.items():
+        console.print(f"{name}: {decisions - answered:,} of {decisions:,} decisions have no prediction")
+    if dry_run:
+        console.print(f"Every table would be worked out anew from {first:%Y-%m-%d %H:%M} UTC on.")
+        return
+    with console.status("reading the dbt project"):
+        definitions = build_definitions(settings, list(before))
+    with instance_of(settings) as instance:
+        title = f"the past from {first:%Y-%m-%d} through {last:%Y-%m-%d}"
+        _run_job(settings, definitions, BACKFILL_JOB, instance, title, run_config(first, last))
+    for name, (decisions, answered) in prediction_counts(settings, declarations, first, last).items():
+        left = decisions - answered
+        older = f"; {left:,} older than every champion have none" if left else ""
+        console.print(f"{name}: {answered - before[name][1]:,} decisions answered after the fact{older}")
 
 
 @app.command()

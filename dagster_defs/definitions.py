@@ -14,6 +14,7 @@ from dagster_defs.automation import (
     build_lifecycle_checks,
     check_keys,
 )
+from dagster_defs.backfill import Span, build_backfill_job
 from dagster_defs.costs import build_budget_check
 from dagster_defs.degraded import build_failure_sensors, build_fallback_job
 from dagster_defs.lifecycle import build_backtest_asset, build_lifecycle_assets
@@ -80,7 +81,7 @@ def build_definitions(settings: Settings, models: Sequence[str] | None = None) -
             build_budget_check(),
             *(check for one in declarations.values() for check in build_lifecycle_checks(one)),
         ],
-        jobs=[refresh, score, fallback],
+        jobs=[refresh, score, fallback, build_backfill_job(everything - training)],
         sensors=[
             build_landing_sensor(settings.landing, SCORE_JOB, (SCORE_JOB, REFRESH_JOB)),
             build_automation_sensor(tuple(declarations)),
@@ -88,5 +89,9 @@ def build_definitions(settings: Settings, models: Sequence[str] | None = None) -
             build_service_sensor(specs, declarations),
         ],
         executor=dg.in_process_executor,
-        resources={"dbt": build_dbt_resource(settings), "home": build_home(settings)},
+        resources={
+            "dbt": build_dbt_resource(settings),
+            "home": build_home(settings),
+            "span": Span.configure_at_launch(),
+        },
     )

@@ -10,6 +10,7 @@ from typing import Any
 import dagster as dg
 
 from dagster_defs.automation import candidate_condition, champion_condition, following_condition
+from dagster_defs.backfill import Span
 from dagster_defs.costs import metered
 from dagster_defs.presentation import interval_markdown, reasons_markdown, scores_markdown, sparkline_markdown
 from dagster_defs.priorities import SCORING_PRIORITY, priority_tags
@@ -141,8 +142,14 @@ def build_lifecycle_assets(declaration: ModelDeclaration) -> list[Any]:
     )
     @tried_again
     @metered()
-    def predictions(home: Home) -> dg.MaterializeResult:
+    def predictions(home: Home, span: Span) -> dg.MaterializeResult:
         report = lifecycle.score_due(home.lake, home.registry, declaration)
+        moments = span.moments()
+        past = (
+            lifecycle.score_past(home.lake, home.registry, declaration, start=moments[0], end=moments[1])
+            if moments
+            else None
+        )
         is_answered = report.status != "no_champion"
         waited = answer_landing(home, declaration, declaration.training_set) if is_answered else None
         dates = home.lake.prediction_dates(model)
@@ -154,6 +161,7 @@ def build_lifecycle_assets(declaration: ModelDeclaration) -> list[Any]:
                 "written_bytes": sum(file.stat().st_size for file in report.files),
                 "status": report.status,
                 "reason": report.reason or "",
+                **({"answered_after_the_fact": past.rows, "unanswered": past.reason or "none"} if past else {}),
                 "scored_as_of": dg.MetadataValue.text(str(report.as_of)),
                 **({"seconds_since_landing": waited.total_seconds()} if waited is not None else {}),
                 **(

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 
@@ -45,11 +46,13 @@ def run_job(
     output: Path,
     selection: Sequence[dg.AssetKey] | None = None,
     tags: Mapping[str, str] | None = None,
+    config: Mapping[str, Any] | None = None,
 ) -> str:
     """Runs one job in this process; returns the id of its run. What its parts print is appended to the file `output`.
 
     Args:
         job: its name; `ANY_ASSETS` with a selection runs just these.
+        config: its run configuration, as in the UI's launchpad.
 
     Raises:
         PerennialError: naming the first step or check that failed, and where to read on.
@@ -67,7 +70,7 @@ def run_job(
                 instance=instance,
                 tags=tags,
                 raise_on_error=False,
-                run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+                run_config={**(config or {}), "loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
             )
     finally:
         watcher.stop()

@@ -225,6 +225,22 @@ def _show_model(name: str, model: dict[str, Any], console: Console) -> None:
             console.print(f"    [dim]- {reason}[/]", soft_wrap=True)
 
 
+def prediction_counts(
+    settings: Settings, declarations: Sequence[ModelDeclaration], start: datetime, end: datetime
+) -> dict[str, tuple[int, int]]:
+    """Of each model, how many decisions there were from `start` through `end`, and how many have a prediction."""
+    lake = build_home(settings).lake
+    answer: dict[str, tuple[int, int]] = {}
+    for declaration in declarations:
+        decided = lake.read(declaration.training_set, [declaration.decision_at])[declaration.decision_at].to_pandas()
+        within = decided.between(pd.Timestamp(start).tz_localize(None), pd.Timestamp(end).tz_localize(None))
+        dates = [day for day in lake.prediction_dates(declaration.name) if start.date() <= day <= end.date()]
+        made = lake.read_predictions(declaration.name, dates, ["decision_at"])["decision_at"].to_pandas()
+        made = made[made.between(pd.Timestamp(start).tz_localize(None), pd.Timestamp(end).tz_localize(None))]
+        answer[declaration.name] = (int(within.sum()), len(made))
+    return answer
+
+
 def costs_table(totals: Sequence[Total]) -> Table:
     """One line each, and all of them together."""
     table = Table(box=None, header_style="dim", padding=(0, 1))

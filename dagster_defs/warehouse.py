@@ -12,6 +12,7 @@ from typing import Any
 import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtCliResource, DbtProject, dbt_assets
 
+from dagster_defs.backfill import Span, backfill_arguments
 from dagster_defs.costs import dbt_works_for
 from dagster_defs.manifest import dbt_executable
 from dagster_defs.resources import Home
@@ -101,12 +102,15 @@ def build_dbt_assets(
         name="dbt",
         pool=WAREHOUSE_POOL,
     )
-    def dbt_project_assets(context: dg.AssetExecutionContext, dbt: DbtCliResource, home: Home) -> Iterator[Any]:
+    def dbt_project_assets(
+        context: dg.AssetExecutionContext, dbt: DbtCliResource, home: Home, span: Span
+    ) -> Iterator[Any]:
         # Unit tests try the code, not the data: they run where the code changes, in `make test` and in a shell.
         began = home.now()
+        anew = backfill_arguments(context, home, span)
         with trying_again(SECONDS_BETWEEN_DBT):
             with dbt_works_for(context):
-                build = dbt.cli(["build", "--exclude-resource-type", "unit_test"], context=context)
+                build = dbt.cli(["build", "--exclude-resource-type", "unit_test", *anew], context=context)
             yield from _when_published(build.stream(), home.lake)
         made = context.selected_asset_keys
         for key in answering.keys() & made if DOOR in made else ():
