@@ -24,7 +24,7 @@ _Result = TypeVar("_Result")
 
 
 @contextmanager
-def trying_again(seconds: float = SECONDS_BETWEEN) -> Iterator[None]:
+def trying_again(seconds: float) -> Iterator[None]:
     """Turns an error that may pass into the request to run the step again after so many seconds."""
     try:
         yield
@@ -39,7 +39,7 @@ def tried_again(step: Callable[_Parameters, _Result]) -> Callable[_Parameters, _
 
     @wraps(step)
     def trying(*arguments: _Parameters.args, **named: _Parameters.kwargs) -> _Result:
-        with trying_again():
+        with trying_again(SECONDS_BETWEEN):
             return step(*arguments, **named)
 
     return trying

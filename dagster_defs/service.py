@@ -6,7 +6,7 @@ What belongs here: policies for declared levels, and asking for what the promise
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -21,6 +21,7 @@ from ml_assets.service_levels import Lateness, State, find_lateness, settle_inci
 
 SENSOR_SECONDS = 60
 LATE, DUE = "late/", "due/"
+NAMED = 3
 _STATES: Mapping[str, State] = {"FAIL": "late", "WARN": "on_time", "PASS": "on_time"}
 _SHORTEST_WARNING = timedelta(minutes=1)  # Dagster takes no shorter window
 
@@ -91,45 +92,45 @@ def _states_of_daemon(instance: dg.DagsterInstance, levels: Levels) -> dict[str,
 
 
 def answer_landing(home: Home, declaration: ModelDeclaration, table: str) -> timedelta | None:
-    """Notes that predictions were made from the table, and ends the incident if one was open.
+    """Notes that predictions were made from the table, and tells if they had been due before.
 
     Returns how long the first file had waited that is answered by them; None if nothing new had landed.
     """
     model, due, now = declaration.name, declaration.service.predictions_due, home.now()
     waited = home.due.note_answer(model, table, landing_times(home.landing), now)
-    if waited is None or due is None:
-        return waited
-    if waited > due:
-        _tell_overdue(home, declaration, now - waited, now)
-    home.alerts.close(f"{DUE}{model}", f"They stood {words_of(waited)} after the landing.", now=now)
+    is_told = any(key.startswith(DUE) for key in home.alerts.open_incidents())
+    if waited is not None and due is not None and waited > due and not is_told:
+        title, text = tell_overdue([declaration], now - waited, now)
+        home.alerts.open(f"{DUE}{model}", title, text, now=now)
+        home.alerts.close(f"{DUE}{model}", f"They stood {words_of(waited)} after the landing.", now=now)
     return waited
 
 
-def _tell_overdue(home: Home, declaration: ModelDeclaration, since: datetime, now: datetime) -> None:
-    due = declaration.service.predictions_due
-    assert due is not None
-    home.alerts.open(
-        f"{DUE}{declaration.name}",
-        f"{declaration.name}: predictions are overdue",
-        f"What landed at {since:%Y-%m-%d %H:%M} UTC had no predictions {words_of(now - since)} later; {words_of(due)} "
-        f"are promised (service.predictions_due in {declaration.file}). The runs in the UI tell why.",
-        now=now,
-    )
-
-
-def _check_overdue(home: Home, declarations: Iterable[ModelDeclaration], now: datetime) -> list[str]:
-    """Opens and closes the incidents of overdue predictions; returns the models whose promise is broken now."""
+def find_overdue(
+    home: Home, declarations: Iterable[ModelDeclaration], now: datetime
+) -> dict[datetime, list[ModelDeclaration]]:
+    """The models whose promise is broken now, by the landing that waits: those of one landing are one incident."""
     landed = landing_times(home.landing)
-    overdue = []
+    overdue: dict[datetime, list[ModelDeclaration]] = {}
     for declaration in declarations:
         due = declaration.service.predictions_due
         since = home.due.waiting_since(declaration.name, landed)
         if due is not None and since is not None and now - since > due:
-            overdue.append(declaration.name)
-            _tell_overdue(home, declaration, since, now)
-        else:
-            home.alerts.close(f"{DUE}{declaration.name}", "Nothing that landed is overdue any more.", now=now)
+            overdue.setdefault(since, []).append(declaration)
     return overdue
+
+
+def tell_overdue(models: Sequence[ModelDeclaration], since: datetime, now: datetime) -> tuple[str, str]:
+    """Title and text of the alert."""
+    promised = "; ".join(
+        f"{words_of(one.service.predictions_due)} are promised (service.predictions_due in {one.file})"
+        for one in models
+        if one.service.predictions_due
+    )
+    return (
+        f"predictions overdue: {', '.join(one.name for one in models)}",
+        f"What landed at {since:%Y-%m-%d %H:%M} UTC had no predictions {words_of(now - since)} later; {promised}.",
+    )
 
 
 # --- the sensor
@@ -138,7 +139,7 @@ def _check_overdue(home: Home, declarations: Iterable[ModelDeclaration], now: da
 def build_service_sensor(
     specs: Iterable[dg.AssetSpec], declarations: Mapping[str, ModelDeclaration]
 ) -> dg.SensorDefinition:
-    """One incident for each cause of lateness and for each model whose predictions are overdue."""
+    """One incident for each cause of lateness, and for each landing whose predictions are overdue."""
     levels = levels_of(specs)
 
     @dg.sensor(
@@ -149,38 +150,65 @@ def build_service_sensor(
     )
     def service_levels(context: dg.SensorEvaluationContext, home: Home) -> dg.SensorResult:
         now = home.now()
+        cursor = json.loads(context.cursor or "{}")
         states = _states_of_daemon(context.instance, levels)
-        waited_for = json.loads(context.cursor or "{}")
-        open_now = [key.removeprefix(LATE) for key in home.alerts.open_incidents() if key.startswith(LATE)]
-        standing = {asset: waited_for.get(asset, [asset]) for asset in open_now}
-        incidents = settle_incidents(standing, find_lateness(states, levels.parents))
-        made = last_made(context.instance, [asset for one in incidents.opened.values() for asset in one.first])
-        for asset, lateness in incidents.opened.items():
-            title, text = tell_lateness(lateness, levels, made)
-            home.alerts.open(f"{LATE}{asset}", title, text, now=now)
-        for asset in incidents.closed:
-            home.alerts.close(f"{LATE}{asset}", "It was made anew, and so was what is behind it.", now=now)
-        overdue = _check_overdue(home, declarations.values(), now)
-        late = sorted(asset for asset, state in states.items() if state == "late")
-        words = [f"late: {', '.join(late)}"] * bool(late) + [f"overdue: {', '.join(overdue)}"] * bool(overdue)
+        lateness = find_lateness(states, levels.parents)
+        made = last_made(context.instance, [one.first[0] for one in lateness])
+        overdue = find_overdue(home, declarations.values(), now)
+        waiting = {Lateness(tuple(one.name for one in models), ()): since for since, models in overdue.items()}
+        after = {
+            LATE: _settle(home, LATE, cursor, lateness, lambda one: tell_lateness(one, levels, made), now),
+            DUE: _settle(
+                home,
+                DUE,
+                cursor,
+                list(waiting),
+                lambda one: tell_overdue(overdue[waiting[one]], waiting[one], now),
+                now,
+            ),
+        }
+        late = sorted(asset for one in lateness for asset in one.assets)
+        names = sorted(asset for one in waiting for asset in one.assets)
+        words = [f"late: {', '.join(late)}"] * bool(late) + [f"overdue: {', '.join(names)}"] * bool(names)
         return dg.SensorResult(
             skip_reason=dg.SkipReason("; ".join(words) or f"all of {len(states)} assets with a level are on time"),
-            cursor=json.dumps({asset: sorted(assets) for asset, assets in incidents.standing.items()}),
+            cursor=json.dumps(after),
         )
 
     return service_levels
 
 
+def _settle(
+    home: Home,
+    kind: str,
+    cursor: Mapping[str, Mapping[str, Sequence[str]]],
+    found: Sequence[Lateness],
+    tell: Callable[[Lateness], tuple[str, str]],
+    now: datetime,
+) -> dict[str, list[str]]:
+    """Opens and closes the incidents of one kind; returns what each that is open waits for, as the cursor keeps it."""
+    names = [key.removeprefix(kind) for key in home.alerts.open_incidents() if key.startswith(kind)]
+    incidents = settle_incidents({name: cursor.get(kind, {}).get(name, [name]) for name in names}, found)
+    for name, one in incidents.opened.items():
+        title, text = tell(one)
+        home.alerts.open(f"{kind}{name}", title, text, now=now)
+    for name in incidents.closed:
+        home.alerts.close(f"{kind}{name}", "Nothing of it is late any more.", now=now)
+    return {name: sorted(assets) for name, assets in incidents.standing.items()}
+
+
+def name_lateness(first: Sequence[str], behind: Sequence[str]) -> str:
+    """What is late, in a line."""
+    more = f" and {len(first) - NAMED} more" if len(first) > NAMED else ""
+    return ", ".join(first[:NAMED]) + more + (f", with {len(behind)} behind" if behind else "")
+
+
 def tell_lateness(lateness: Lateness, levels: Levels, made: Mapping[str, datetime]) -> tuple[str, str]:
     """Title and text of the alert."""
-    first, *others = lateness.first
-    more = f" and {len(others) - 4} more" if len(others) > 4 else ""
-    named = ", ".join([first, *others[:4]]) + more
-    behind = f", and {len(lateness.behind)} behind" if lateness.behind else ""
+    first = lateness.first[0]
     last = f"was last made at {made[first]:%Y-%m-%d %H:%M} UTC" if first in made else "was not made"
-    allowed = words_of(levels.late_after[first]) if first in levels.late_after else "less time"
     text = (
-        f"{first} {last}; {allowed} may pass between two times. What was published before stands. "
-        "perennial status lists all that is late; the runs in the UI tell why nothing was made."
+        f"{first} {last}; {words_of(levels.late_after[first])} may pass between two times. What was published before "
+        "stands. perennial status lists all that is late; the runs in the UI tell why nothing was made."
     )
-    return f"late: {named}{behind}", text
+    return f"late: {name_lateness(lateness.first, lateness.behind)}", text

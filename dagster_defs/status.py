@@ -19,7 +19,7 @@ from dagster_defs.definitions import build_definitions
 from dagster_defs.manifest import manifest_path
 from dagster_defs.resources import Home, build_home
 from dagster_defs.running import instance_of
-from dagster_defs.service import last_made, levels_of, states_now
+from dagster_defs.service import last_made, levels_of, name_lateness, states_now
 from dagster_defs.settings import Settings
 from ml_assets.alerts import Incident
 from ml_assets.declaration import read_declarations
@@ -187,12 +187,9 @@ def show_status(answer: dict[str, Any], console: Console) -> None:
     console.print(f"  checks: {checks['passed']} passed, {len(checks['warned'])} warned, {state}")
     for late in answer["late"]:
         first = late["assets"][0]
-        behind = f", and {len(late['behind'])} behind" if late["behind"] else ""
-        console.print(
-            f"  [red]late[/] {', '.join(one['asset'] for one in late['assets'])}{behind}: last made"
-            f" {_moment(first['last_made'])}, {first['late_after']} may pass",
-            soft_wrap=True,
-        )
+        named = name_lateness([one["asset"] for one in late["assets"]], late["behind"])
+        made = _moment(first["last_made"])
+        console.print(f"  [red]late[/] {named}: last made {made}, {first['late_after']} may pass", soft_wrap=True)
     for incident in answer["incidents"]:
         console.print(f"  [red]open since {_moment(incident['since'])}[/] {incident['title']}", soft_wrap=True)
     for name, model in answer["models"].items():

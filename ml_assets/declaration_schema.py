@@ -172,8 +172,8 @@ class Service(_Block):
     """What the users of the predictions were promised, by the wall clock.
 
     `predictions_due`: what lands is answered within so long, counted from the first file that landed until the
-    predictions of the run that read it stand (`predictions_due.py`). `late_after`: predictions are made anew at least so
-    often, whether or not anything lands.
+    predictions of the run that read it stand (`predictions_due.py`). `late_after`: made anew at least so often,
+    whether or not anything lands.
     """
 
     predictions_due: Duration | None = None

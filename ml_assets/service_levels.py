@@ -57,7 +57,9 @@ def _mistake(folder: str, place: str, words: str, nodes: Sequence[Mapping[str, A
 
 @dataclass(frozen=True)
 class Lateness:
-    """Late assets that one cause may explain: the most upstream of them, and those behind these."""
+    """Late assets that one cause may explain: the most upstream of them, the one with most behind it before the others,
+    and those behind these.
+    """
 
     first: tuple[str, ...]
     behind: tuple[str, ...]
@@ -84,8 +86,10 @@ def find_lateness(states: Mapping[str, State], parents: Mapping[str, Collection[
         groups = [group for group in groups if group not in joined] + [{asset}.union(*joined)]
     found = []
     for group in groups:
-        first = tuple(sorted(asset for asset in group if not (suspects[asset] - {asset}) & group))
-        found.append(Lateness(first, tuple(sorted(group - set(first)))))
+        first = [asset for asset in group if not (suspects[asset] - {asset}) & group]
+        most = {asset: sum(asset in suspects[other] for other in group) for asset in first}
+        ordered = tuple(sorted(first, key=lambda asset: (-most[asset], asset)))
+        found.append(Lateness(ordered, tuple(sorted(group - set(first)))))
     return tuple(sorted(found, key=lambda lateness: lateness.first))
 
 
@@ -113,9 +117,9 @@ class Incidents:
 def settle_incidents(standing: Mapping[str, Collection[str]], found: Sequence[Lateness]) -> Incidents:
     """Which incidents begin and end, so that one cause is told once.
 
-    An incident is named for its most upstream asset, and is over when none of its assets is late any more. What becomes
-    late beside or behind them meanwhile belongs to it and is no news; so does what is still late while a run makes good
-    one asset after the other.
+    An incident is named for the first of its assets, and is over when none of them is late any more. What becomes late
+    beside or behind them meanwhile belongs to it and is no news; so does what is still late while a run makes good one
+    asset after the other.
     """
     late = frozenset().union(*(lateness.assets for lateness in found))
     kept = {name: frozenset(assets) & late for name, assets in standing.items()}

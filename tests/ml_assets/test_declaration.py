@@ -93,6 +93,10 @@ MISTAKES = {
     "a metric that there is not": ({"evaluation__metric": "logloss"}, "did you mean 'log_loss'?"),
     "a duration without a unit": ({"evaluation__window": "28"}, "config.meta.ml.evaluation.window: found '28', not a"),
     "a duration that is a number": ({"retraining__cooldown": 3}, "config.meta.ml.retraining.cooldown: found 3, not a"),
+    "a level that nobody could look at in time": (
+        {"service__late_after": "0.5 minutes"},
+        "config.meta.ml.service.late_after: found '0.5 minutes', less than a minute",
+    ),
     "a count of windows upside down": (
         {"retraining__drift__windows": "5 of 2"},
         "found '5 of 2', not a count of windows",
