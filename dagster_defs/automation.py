@@ -31,6 +31,7 @@ from ml_assets.declaration import ModelDeclaration
 
 NEEDS_NO_RETRAINING = "needs_no_retraining"
 BETTER_THAN_PREDECESSOR = "better_than_predecessor"
+NO_CHALLENGER_WAITS = "no_challenger_waits"
 _MONITORING = ("fct_model__predictions", "mon_feature__drift", "mon_prediction__drift")
 
 # Files that arrive together make one run: it starts once nothing has landed for so long.
@@ -45,7 +46,7 @@ LANDING_TAG = "perennial/landing"
 
 
 def build_lifecycle_checks(declaration: ModelDeclaration) -> list[dg.AssetChecksDefinition]:
-    """The two questions that are asked of one model whenever its monitoring is up to date."""
+    """The questions that are asked of one model whenever its monitoring is up to date."""
     model = declaration.name
     monitoring = [dg.AssetKey([table]) for table in _MONITORING]
 
@@ -95,15 +96,36 @@ def build_lifecycle_checks(declaration: ModelDeclaration) -> list[dg.AssetChecks
             metadata={"verdict": decision.verdict, "reasons": dg.MetadataValue.md(reasons_markdown([decision.reason]))},
         )
 
-    return [needs_no_retraining, better_than_predecessor]
+    @dg.asset_check(
+        asset=dg.AssetKey([model, "champion"]),
+        name=NO_CHALLENGER_WAITS,
+        additional_deps=monitoring,
+        description=f"Fails once a challenger of {model} has served its time in shadow; it is then decided on.",
+    )
+    def no_challenger_waits(home: Home) -> dg.AssetCheckResult:
+        decision = lifecycle.decide_on_shadow(home.lake, home.registry, home.decision_log, declaration, now=home.now)
+        if decision is None:
+            return dg.AssetCheckResult(passed=True, metadata={"verdict": "no challenger is in shadow"})
+        return dg.AssetCheckResult(
+            passed=decision.verdict == "in_shadow",
+            severity=dg.AssetCheckSeverity.WARN,
+            description=decision.reasons[-1].text,
+            metadata={"verdict": decision.verdict, "reasons": dg.MetadataValue.md(reasons_markdown(decision.reasons))},
+        )
+
+    return [needs_no_retraining, better_than_predecessor, no_challenger_waits]
 
 
 def check_keys(models: Sequence[str]) -> list[dg.AssetCheckKey]:
-    """The keys of both checks of each model."""
+    """The keys of the checks of each model."""
     return [
         dg.AssetCheckKey(dg.AssetKey([model, step]), name)
         for model in models
-        for step, name in (("candidate", NEEDS_NO_RETRAINING), ("champion", BETTER_THAN_PREDECESSOR))
+        for step, name in (
+            ("candidate", NEEDS_NO_RETRAINING),
+            ("champion", BETTER_THAN_PREDECESSOR),
+            ("champion", NO_CHALLENGER_WAITS),
+        )
     ]
 
 

@@ -118,6 +118,7 @@ def build_lifecycle_assets(declaration: ModelDeclaration) -> list[Any]:
             )
         version = home.registry.versions(model)[-1]
         evidence = lifecycle.evaluate_candidate(home.lake, home.registry, declaration, version, now=home.now)
+        evidence = lifecycle.with_shadow(home.lake, home.registry, home.decision_log, declaration, evidence)
         result = lifecycle.decide_and_promote(home.registry, home.decision_log, declaration, evidence, now=home.now)
         context.log.info(f"{model} version {version.version}: {result.decision.verdict}")
         return dg.MaterializeResult(
@@ -142,8 +143,11 @@ def build_lifecycle_assets(declaration: ModelDeclaration) -> list[Any]:
     )
     @tried_again
     @metered()
-    def predictions(home: Home, span: Span) -> dg.MaterializeResult:
+    def predictions(context: dg.AssetExecutionContext, home: Home, span: Span) -> dg.MaterializeResult:
         report = lifecycle.score_due(home.lake, home.registry, declaration)
+        shadow = lifecycle.score_in_shadow(home.lake, home.registry, home.decision_log, declaration)
+        if shadow and shadow.problem:
+            context.log.warning(f"{model}: version {shadow.version} cannot answer in shadow: {shadow.problem}")
         moments = span.moments()
         past = (
             lifecycle.score_past(home.lake, home.registry, declaration, start=moments[0], end=moments[1])
@@ -161,6 +165,7 @@ def build_lifecycle_assets(declaration: ModelDeclaration) -> list[Any]:
                 "written_bytes": sum(file.stat().st_size for file in report.files),
                 "status": report.status,
                 "reason": report.reason or "",
+                **({"version_in_shadow": shadow.version, "answered_in_shadow": shadow.rows} if shadow else {}),
                 **({"answered_after_the_fact": past.rows, "unanswered": past.reason or "none"} if past else {}),
                 "scored_as_of": dg.MetadataValue.text(str(report.as_of)),
                 **({"seconds_since_landing": waited.total_seconds()} if waited is not None else {}),

@@ -27,6 +27,7 @@ from ml_assets.ledger import Total
 from ml_assets.model_declaration import ModelDeclaration
 from ml_assets.moments import words_of
 from ml_assets.service_levels import find_lateness
+from ml_assets.shadow import challenger_in_shadow
 
 OVERALL = "overall"
 
@@ -64,6 +65,7 @@ def gather_status(settings: Settings) -> dict[str, Any]:
             "judged": _judged(home, name, champion.version) if champion else {},
             "metric": metric,
             "live": _live(performance, name, metric),
+            "in_shadow": _in_shadow(home, declaration),
             "last_decision": _last_decision(home, name),
             "service": _service(home, declaration, landed),
         }
@@ -113,6 +115,15 @@ def _service(home: Home, declaration: ModelDeclaration, landed: list[datetime]) 
         "waiting_since": since,
         "is_overdue": bool(due and since and now - since > due),
     }
+
+
+def _in_shadow(home: Home, declaration: ModelDeclaration) -> dict[str, Any] | None:
+    """The version that answers beside the champion, since when and until when (data time)."""
+    challenger = challenger_in_shadow(home.registry, home.decision_log, declaration)
+    if challenger is None or declaration.gates.shadow is None:
+        return None
+    until = challenger.as_of + declaration.gates.shadow
+    return {"version": challenger.version, "since": challenger.as_of, "until": until}
 
 
 def _last_decision(home: Home, model: str) -> dict[str, Any] | None:
@@ -212,6 +223,9 @@ def _show_model(name: str, model: dict[str, Any], console: Console) -> None:
             f" of {live['days']} days whose outcome is known"
         )
     _show_service(model["service"], console)
+    if model["in_shadow"]:
+        shadow = model["in_shadow"]
+        console.print(f"  in shadow: version {shadow['version']} answers beside it until {_moment(shadow['until'])}")
     last = model["last_decision"]
     if last:
         console.print(

@@ -109,7 +109,10 @@ class Evaluation(_Block):
 
 
 class Gates(_Block):
-    """What a candidate must pass to become champion."""
+    """What a candidate must pass to become champion.
+
+    `shadow`: for so long it answers beside the champion before it may win (data time).
+    """
 
     beats_baselines: bool | Literal["significantly"] = True
     against_champion: Literal["not_worse", "better", "none"] = "not_worse"
@@ -118,6 +121,7 @@ class Gates(_Block):
     max_slice_regression: NotNegative | None = None
     max_latency_milliseconds: Positive | None = None
     max_refit_regression: NotNegative = 0.1
+    shadow: Duration | None = None
     min_rows: Annotated[int, Field(ge=1)] = 500
     min_slice_rows: Annotated[int, Field(ge=1)] = 200
 

@@ -54,7 +54,8 @@ class HealthEvidence:
     `as_of` is the data's watermark, `newest_label` the latest label known by then; `trained_through` the newest
     training's own watermark, whether or not it became champion. `windows` are the champion's, oldest first, whole weeks
     only. `spent_cpu_seconds` is what trainings within the budget's span have cost, `spending` what all runs have.
-    `failed_checks` are the blocking checks upstream whose latest answer is no.
+    `in_shadow` is the version that answers beside the champion and is to be decided on first. `failed_checks` are the
+    blocking checks upstream whose latest answer is no.
     """
 
     model: str
@@ -70,6 +71,7 @@ class HealthEvidence:
     spent_cpu_seconds: float
     failed_checks: tuple[str, ...]
     spending: Spending | None = None
+    in_shadow: int | None = None
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ class RetrainingDecision:
         return tuple(reason.gate for reason in self.reasons if not reason.passed and reason.gate not in HOLDS)
 
 
-HOLDS = ("data_passed", "cooldown", "budget", "compute_budget")
+HOLDS = ("data_passed", "cooldown", "budget", "compute_budget", "in_shadow")
 # These wait for no cooldown: no later window could say anything else.
 _URGENT = ("has_champion", "unchanged")
 
@@ -241,6 +243,12 @@ def _compute_budget(evidence: HealthEvidence, _: Retraining) -> Iterable[Reason]
         yield Reason("compute_budget", spending.state != "used_up", spent, spending.limit, spending.text)
 
 
+def _in_shadow(evidence: HealthEvidence, _: Retraining) -> Iterable[Reason]:
+    if evidence.in_shadow is not None:
+        text = f"Version {evidence.in_shadow} answers in shadow; it is decided on before another is trained."
+        yield Reason("in_shadow", False, None, None, text)
+
+
 # --- words
 
 
@@ -267,4 +275,4 @@ _SIGNALS: tuple[Signal, ...] = (
     _performance,
     _calibration,
 )
-_HOLDS: tuple[Signal, ...] = (_data_passed, _cooldown, _budget, _compute_budget)
+_HOLDS: tuple[Signal, ...] = (_data_passed, _cooldown, _budget, _compute_budget, _in_shadow)

@@ -58,7 +58,10 @@ def test_a_level_is_read_where_one_is_declared() -> None:
 @pytest.mark.parametrize(
     ("service", "words"),
     [
-        ({"late_after": "1 dya"}, "config.meta.service.late_after: found '1 dya', not a span of time such as '28 days'"),
+        (
+            {"late_after": "1 dya"},
+            "config.meta.service.late_after: found '1 dya', not a span of time such as '28 days'",
+        ),
         ({"late_after": 3}, "config.meta.service.late_after: found 3, not a span of time"),
         ({"late_after": "0.5 minutes"}, "late_after: found '0.5 minutes', less than a minute"),
         ({"late_afte": "1 day"}, "config.meta.service.late_afte: is no key of this block; did you mean 'late_after'?"),
