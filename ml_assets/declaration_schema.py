@@ -156,10 +156,13 @@ class Retraining(_Block):
 
 
 class Service(_Block):
-    """What the users of the predictions were promised."""
+    """What the users of the predictions were promised; a row that misses more than `max_missing` of what the model
+    relies on is answered by the fallback.
+    """
 
     predictions_due: Duration | None = None
     fallback: Literal["baseline", "none"] = "baseline"
+    max_missing: Annotated[float, Field(gt=0, lt=1)] | None = None
 
 
 class MlBlock(_Block):

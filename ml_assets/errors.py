@@ -15,6 +15,7 @@ says all three.
     │   ├── ArtifactCorrupt     the bytes are not those of its name
     │   └── ArtifactNotTrusted  the file holds types that nobody allowed
     ├── RegistryError
+    │   ├── RegistryUnreachable gone, damaged, locked: it cannot be asked
     │   ├── VersionMissing      no such version
     │   └── NoChampion          nothing has been promoted, or nothing is left to go back to
     ├── ScoringError            no model and no fallback can score
@@ -79,6 +80,14 @@ class ArtifactNotTrusted(ArtifactError):
 
 class RegistryError(PerennialError):
     """The registry cannot do what was asked."""
+
+
+class RegistryUnreachable(RegistryError):
+    """The registry cannot be asked; `trouble` is what is wrong with it, without the remedy."""
+
+    def __init__(self, trouble: str, remedy: str) -> None:
+        self.trouble = trouble
+        super().__init__(f"{trouble}; {remedy}")
 
 
 class VersionMissing(RegistryError):
