@@ -26,6 +26,7 @@ from dagster_defs.presentation import reasons_markdown
 from dagster_defs.resources import Home
 from ml_assets import lifecycle
 from ml_assets.declaration import ModelDeclaration
+from ml_assets.errors import RegistryUnreachable
 
 NEEDS_NO_RETRAINING = "needs_no_retraining"
 BETTER_THAN_PREDECESSOR = "better_than_predecessor"
@@ -56,15 +57,18 @@ def build_lifecycle_checks(declaration: ModelDeclaration) -> list[dg.AssetChecks
         description=f"Fails if a new candidate of {model} is worth its cost by the declared policy; one is then made.",
     )
     def needs_no_retraining(context: dg.AssetCheckExecutionContext, home: Home) -> dg.AssetCheckResult:
-        result = lifecycle.decide_on_retraining(
-            home.lake,
-            home.registry,
-            home.decision_log,
-            declaration,
-            lock_hash=home.lock_hash,
-            now=home.now,
-            failed_checks=home.failed_checks(),
-        )
+        try:
+            result = lifecycle.decide_on_retraining(
+                home.lake,
+                home.registry,
+                home.decision_log,
+                declaration,
+                lock_hash=home.lock_hash,
+                now=home.now,
+                failed_checks=home.failed_checks(),
+            )
+        except RegistryUnreachable as error:
+            return _cannot_be_asked(error)
         context.log.info(f"{model}: {result.decision.verdict}")
         return dg.AssetCheckResult(
             passed=result.decision.verdict != "retrain",
@@ -84,7 +88,10 @@ def build_lifecycle_checks(declaration: ModelDeclaration) -> list[dg.AssetChecks
         description=f"Fails if the champion of {model} is surely worse than the one before it would have been.",
     )
     def better_than_predecessor(home: Home) -> dg.AssetCheckResult:
-        decision = lifecycle.watch_champion(home.lake, home.registry, declaration)
+        try:
+            decision = lifecycle.watch_champion(home.lake, home.registry, declaration)
+        except RegistryUnreachable as error:
+            return _cannot_be_asked(error)
         if decision is None:
             return dg.AssetCheckResult(passed=True, metadata={"verdict": "no champion, or not watched"})
         return dg.AssetCheckResult(
@@ -95,6 +102,16 @@ def build_lifecycle_checks(declaration: ModelDeclaration) -> list[dg.AssetChecks
         )
 
     return [needs_no_retraining, better_than_predecessor]
+
+
+def _cannot_be_asked(error: RegistryUnreachable) -> dg.AssetCheckResult:
+    """No reason to request anything: a training would fail for the same reason, and scoring has opened an incident."""
+    return dg.AssetCheckResult(
+        passed=True,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=f"Cannot be asked: {error}",
+        metadata={"verdict": "cannot be asked"},
+    )
 
 
 def check_keys(models: Sequence[str]) -> list[dg.AssetCheckKey]:

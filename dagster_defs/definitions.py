@@ -15,13 +15,14 @@ from dagster_defs.automation import (
     build_lifecycle_checks,
     check_keys,
 )
-from dagster_defs.degraded import build_failure_sensors, build_fallback_job
+from dagster_defs.degraded import build_failure_sensors, build_fallback_job, build_late_sensor
 from dagster_defs.lifecycle import build_backtest_asset, build_lifecycle_assets
 from dagster_defs.manifest import manifest_path
 from dagster_defs.resources import build_home
 from dagster_defs.settings import Settings
 from dagster_defs.warehouse import build_dbt_assets, build_dbt_resource, landing_sources
 from ml_assets.declaration import read_declarations
+from ml_assets.degradation import allowed_silence
 
 REFRESH_JOB = "refresh"
 SCORE_JOB = "score"
@@ -74,6 +75,7 @@ def build_definitions(settings: Settings, models: Sequence[str] | None = None) -
             build_landing_sensor(settings.landing, SCORE_JOB, (SCORE_JOB, REFRESH_JOB)),
             build_automation_sensor(tuple(declarations)),
             *build_failure_sensors(fallback, [refresh, score]),
+            build_late_sensor(allowed_silence(manifest)),
         ],
         executor=dg.in_process_executor,
         resources={"dbt": build_dbt_resource(settings), "home": build_home(settings)},

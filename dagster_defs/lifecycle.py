@@ -14,6 +14,8 @@ from dagster_defs.presentation import interval_markdown, reasons_markdown, score
 from dagster_defs.resources import Home
 from ml_assets import lifecycle
 from ml_assets.declaration import ModelDeclaration
+from ml_assets.degradation import tell_of_answers, tell_of_no_answers
+from ml_assets.errors import PerennialError
 
 TRAINING_POOL = "training"
 # Scoring goes before training where both wait (`dagster/priority`, higher first).
@@ -135,7 +137,12 @@ def build_lifecycle_assets(declaration: ModelDeclaration) -> list[Any]:
         **common,
     )
     def predictions(home: Home) -> dg.MaterializeResult:
-        report = lifecycle.score_due(home.lake, home.registry, declaration)
+        try:
+            report = lifecycle.score_due(home.lake, home.registry, declaration)
+        except PerennialError as error:
+            tell_of_no_answers(home.alerts, model, str(error), now=home.now())
+            raise
+        tell_of_answers(home.alerts, report, now=home.now())
         dates = home.lake.prediction_dates(model)
         recent = home.lake.read_predictions(model, dates=dates[-28:]).to_pandas() if dates else None
         daily = recent.groupby(recent["decision_at"].dt.date)["prediction"].mean() if recent is not None else None
@@ -144,6 +151,7 @@ def build_lifecycle_assets(declaration: ModelDeclaration) -> list[Any]:
                 "dagster/row_count": report.rows,
                 "status": report.status,
                 "reason": report.reason or "",
+                "marked_rows": report.marked_rows,
                 "scored_as_of": dg.MetadataValue.text(str(report.as_of)),
                 **(
                     {"mean_by_day": dg.MetadataValue.md(sparkline_markdown(daily.tolist()))}

@@ -16,6 +16,8 @@ from dagster_defs.manifest import manifest_path
 from dagster_defs.resources import Home, build_home
 from dagster_defs.settings import Settings
 from ml_assets.declaration import read_declarations
+from ml_assets.degradation import HEALTH, allowed_silence, in_words, late_tables
+from ml_assets.versions import last_seen
 
 OVERALL = "overall"
 
@@ -39,8 +41,16 @@ def gather_status(settings: Settings) -> dict[str, Any]:
     performance = (
         home.lake.read("mon_model__performance").to_pandas() if "mon_model__performance" in published else None
     )
-    for name, declaration in read_declarations(manifest_path(settings)).items():
-        champion = home.registry.champion(name)
+    answer["late"] = []
+    manifest = json.loads(manifest_path(settings).read_text())
+    if HEALTH in published:
+        late = late_tables(home.lake.read(HEALTH).to_pylist(), allowed_silence(manifest))
+        answer["late"] = [f"{table.source}: {in_words(table)}" for table in late]
+    answer["incidents"] = {key: incident.text for key, incident in home.alerts.open_incidents().items()}
+    answer["registry"] = home.registry.trouble()
+    for name, declaration in read_declarations(manifest).items():
+        standing = last_seen(home.registry.root, name) if answer["registry"] else home.registry.standing(name)
+        champion = standing.champion if standing else None
         metric = declaration.evaluation.metric
         answer["models"][name] = {
             "champion": champion.version if champion else None,
@@ -56,9 +66,11 @@ def gather_status(settings: Settings) -> dict[str, Any]:
 
 
 def _next(answer: dict[str, Any]) -> str | None:
-    """What a home needs that has not come far yet; None once every model has a champion."""
+    """What a home needs that has not come far yet, or has lost its registry; None if nothing."""
     if answer["watermark"] is None:
         return "no data published yet: perennial land, then dbt build, or make run"
+    if answer["registry"]:
+        return "nothing is trained or promoted until the registry can be read; the champions last seen predict"
     bare = [name for name, model in answer["models"].items() if model["champion"] is None]
     return f"no champion yet of {', '.join(bare)}: perennial run, or the job refresh" if bare else None
 
@@ -133,13 +145,20 @@ def show_status(answer: dict[str, Any], console: Console) -> None:
     failed = checks["failed"]
     state = f"[red]{len(failed)} failed: {', '.join(failed)}[/]" if failed else "[green]none failed[/]"
     console.print(f"  checks: {checks['passed']} passed, {len(checks['warned'])} warned, {state}")
+    for text in answer["late"]:
+        console.print(f"  [red]late:[/] {text}", soft_wrap=True)
+    for key, text in answer["incidents"].items():
+        if not key.startswith("late/"):
+            console.print(f"  [red]{key}:[/] {text}", soft_wrap=True)
+    if answer["registry"]:
+        console.print(f"  [red]registry:[/] {answer['registry']}; {answer['next']}", soft_wrap=True)
     for name, model in answer["models"].items():
-        _show_model(name, model, console)
+        _show_model(name, model, console, "its champion is not known" if answer["registry"] else "has no champion yet")
 
 
-def _show_model(name: str, model: dict[str, Any], console: Console) -> None:
+def _show_model(name: str, model: dict[str, Any], console: Console, without: str) -> None:
     if model["champion"] is None:
-        console.print(f"\n[bold]{name}[/] has no champion yet")
+        console.print(f"\n[bold]{name}[/] {without}")
     else:
         console.print(
             f"\n[bold]{name}[/] version {model['champion']}, {model['training_rows']:,} rows,"

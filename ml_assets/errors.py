@@ -25,6 +25,7 @@ says all three.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 
 class PerennialError(Exception):
@@ -83,11 +84,11 @@ class RegistryError(PerennialError):
 
 
 class RegistryUnreachable(RegistryError):
-    """The registry cannot be asked; `trouble` is what is wrong with it, without the remedy."""
+    """The registry cannot be asked; `trouble` is what is wrong, without the place and the remedy."""
 
-    def __init__(self, trouble: str, remedy: str) -> None:
-        self.trouble = trouble
-        super().__init__(f"{trouble}; {remedy}")
+    def __init__(self, file: Path, trouble: str, remedy: str) -> None:
+        self.trouble = f"{file.name} {trouble}"
+        super().__init__(f"{file} {trouble}; {remedy}")
 
 
 class VersionMissing(RegistryError):

@@ -33,7 +33,7 @@ def check_database(path: Path, lived: Path | None) -> None:
     """
     if not path.exists():
         if lived is not None:
-            raise RegistryUnreachable(f"{path} is gone", _lost(lived))
+            raise RegistryUnreachable(path, "is gone", _lost(lived))
         return
     address = f"{path.absolute().as_uri()}?mode=rw"
     try:
@@ -43,9 +43,9 @@ def check_database(path: Path, lived: Path | None) -> None:
     except sqlite3.Error as error:
         raise unreachable(path, error) from None
     if damage != "ok":
-        raise RegistryUnreachable(f"{path} is damaged ({' '.join(str(damage).split())})", _RESTORE)
+        raise RegistryUnreachable(path, f"is damaged ({' '.join(str(damage).split())})", _RESTORE)
     if not found and lived is not None:
-        raise RegistryUnreachable(f"{path} is empty", _lost(lived))
+        raise RegistryUnreachable(path, "is empty", _lost(lived))
 
 
 def is_of_the_database(error: BaseException) -> bool:
@@ -61,29 +61,29 @@ def unreachable(path: Path, error: BaseException) -> RegistryUnreachable:
     text = _innermost(error)
     if isinstance(error, Timeout):
         return RegistryUnreachable(
-            f"{error.lock_file} has been held by another process for too long",
+            Path(error.lock_file),
+            "has been held by another process for too long",
             "find the process that holds it (fuser names it) and end it if it hangs",
         )
     if "locked" in text:
         return RegistryUnreachable(
-            f"{path} is locked by another process ({text})",
+            path,
+            f"is locked by another process ({text})",
             "find the process that holds it (fuser names it) and end it if it hangs",
         )
     if "readonly" in text or "unable to open" in text or "Permission" in text:
         return RegistryUnreachable(
-            f"{path} cannot be opened for reading and writing ({text})", "give this user the right to"
+            path, f"cannot be opened for reading and writing ({text})", "give this user the right to"
         )
-    return RegistryUnreachable(f"{path} is no sound database ({text})", _RESTORE)
+    return RegistryUnreachable(path, f"is no sound database ({text})", _RESTORE)
 
 
-_RESTORE = "restore it from a backup"
+_ANEW = "to begin anew without its history, move the registry's folder and the decision log aside"
+_RESTORE = f"restore it from a backup; {_ANEW}"
 
 
 def _lost(lived: Path) -> str:
-    return (
-        f"but {lived} tells that it has been in use: restore it from a backup; an empty one would know of no "
-        f"version. To begin anew all the same, move {lived} aside"
-    )
+    return f"{lived} tells that it has been in use, and an empty one would forget all versions: {_RESTORE}"
 
 
 def _innermost(error: BaseException) -> str:

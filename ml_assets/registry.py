@@ -183,6 +183,14 @@ class Registry:
         line = self._line(model)
         return self.get(model, line[-2]) if len(line) > 1 else None
 
+    def trouble(self) -> str | None:
+        """Why the registry cannot be asked, with the remedy; None if it can be."""
+        try:
+            check_database(self.root / "mlflow.db", self._sign_of_life())
+        except RegistryUnreachable as error:
+            return str(error)
+        return None
+
     def standing(self, model: str) -> Standing:
         """The champion and the one before it; if the registry cannot be asked, those that were last seen.
 
