@@ -28,6 +28,7 @@ from dagster_defs.priorities import SCORING_PRIORITY, TRAINING_PRIORITY, priorit
 from dagster_defs.resources import Home
 from ml_assets import lifecycle
 from ml_assets.declaration import ModelDeclaration
+from ml_assets.errors import RegistryUnreachable
 
 NEEDS_NO_RETRAINING = "needs_no_retraining"
 BETTER_THAN_PREDECESSOR = "better_than_predecessor"
@@ -57,16 +58,19 @@ def build_lifecycle_checks(declaration: ModelDeclaration) -> list[dg.AssetChecks
         description=f"Fails if a new candidate of {model} is worth its cost by the declared policy; one is then made.",
     )
     def needs_no_retraining(context: dg.AssetCheckExecutionContext, home: Home) -> dg.AssetCheckResult:
-        result = lifecycle.decide_on_retraining(
-            home.lake,
-            home.registry,
-            home.decision_log,
-            declaration,
-            lock_hash=home.lock_hash,
-            now=home.now,
-            failed_checks=home.failed_checks(),
-            spending=home.spending(),
-        )
+        try:
+            result = lifecycle.decide_on_retraining(
+                home.lake,
+                home.registry,
+                home.decision_log,
+                declaration,
+                lock_hash=home.lock_hash,
+                now=home.now,
+                failed_checks=home.failed_checks(),
+                spending=home.spending(),
+            )
+        except RegistryUnreachable as error:
+            return _cannot_be_asked(error)
         context.log.info(f"{model}: {result.decision.verdict}")
         return dg.AssetCheckResult(
             passed=result.decision.verdict != "retrain",
@@ -86,7 +90,10 @@ def build_lifecycle_checks(declaration: ModelDeclaration) -> list[dg.AssetChecks
         description=f"Fails if the champion of {model} is surely worse than the one before it would have been.",
     )
     def better_than_predecessor(home: Home) -> dg.AssetCheckResult:
-        decision = lifecycle.watch_champion(home.lake, home.registry, declaration)
+        try:
+            decision = lifecycle.watch_champion(home.lake, home.registry, declaration)
+        except RegistryUnreachable as error:
+            return _cannot_be_asked(error)
         if decision is None:
             return dg.AssetCheckResult(passed=True, metadata={"verdict": "no champion, or not watched"})
         return dg.AssetCheckResult(
@@ -103,7 +110,12 @@ def build_lifecycle_checks(declaration: ModelDeclaration) -> list[dg.AssetChecks
         description=f"Fails once a challenger of {model} has served its time in shadow; it is then decided on.",
     )
     def no_challenger_waits(home: Home) -> dg.AssetCheckResult:
-        decision = lifecycle.decide_on_shadow(home.lake, home.registry, home.decision_log, declaration, now=home.now)
+        try:
+            decision = lifecycle.decide_on_shadow(
+                home.lake, home.registry, home.decision_log, declaration, now=home.now
+            )
+        except RegistryUnreachable as error:
+            return _cannot_be_asked(error)
         if decision is None:
             return dg.AssetCheckResult(passed=True, metadata={"verdict": "no challenger is in shadow"})
         return dg.AssetCheckResult(
@@ -114,6 +126,16 @@ def build_lifecycle_checks(declaration: ModelDeclaration) -> list[dg.AssetChecks
         )
 
     return [needs_no_retraining, better_than_predecessor, no_challenger_waits]
+
+
+def _cannot_be_asked(error: RegistryUnreachable) -> dg.AssetCheckResult:
+    """No reason to request anything: a training would fail for the same reason, and scoring has opened an incident."""
+    return dg.AssetCheckResult(
+        passed=True,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=f"Cannot be asked: {error}",
+        metadata={"verdict": "cannot be asked"},
+    )
 
 
 def check_keys(models: Sequence[str]) -> list[dg.AssetCheckKey]:

@@ -16,7 +16,7 @@ from dagster_defs.automation import (
 )
 from dagster_defs.backfill import Span, build_backfill_job
 from dagster_defs.costs import build_budget_check
-from dagster_defs.degraded import build_failure_sensors, build_fallback_job
+from dagster_defs.degraded import build_failure_sensors, build_fallback_job, build_late_sensor
 from dagster_defs.lifecycle import build_backtest_asset, build_lifecycle_assets
 from dagster_defs.manifest import manifest_path
 from dagster_defs.priorities import SCORING_PRIORITY, TRAINING_PRIORITY, priority_tags
@@ -25,6 +25,7 @@ from dagster_defs.service import build_service_sensor
 from dagster_defs.settings import Settings
 from dagster_defs.warehouse import build_dbt_assets, build_dbt_resource, landing_sources
 from ml_assets.declaration import read_declarations
+from ml_assets.degradation import allowed_silence
 from ml_assets.service_levels import read_levels
 
 REFRESH_JOB = "refresh"
@@ -87,6 +88,7 @@ def build_definitions(settings: Settings, models: Sequence[str] | None = None) -
             build_automation_sensor(tuple(declarations)),
             *build_failure_sensors(fallback, [refresh, score]),
             build_service_sensor(specs, declarations),
+            build_late_sensor(allowed_silence(manifest)),
         ],
         executor=dg.in_process_executor,
         resources={

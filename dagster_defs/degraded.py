@@ -1,10 +1,12 @@
-"""What happens when a run fails: a fallback answers what is due, and one alert goes out for one incident.
+"""What happens when a run fails or a feed is late: decisions are answered all the same, and one alert goes out for one
+incident.
 
-What belongs here: the job and the sensors for the bad day. What does not: which fallback answers (`ml_assets.scoring`),
-how an alert travels (`ml_assets.alerts`).
+What belongs here: the job and the sensors for the bad day. What does not: which fallback answers (`ml_assets.scorers`),
+what is late (`ml_assets.degradation`), how an alert travels (`ml_assets.alerts`).
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 import dagster as dg
@@ -17,10 +19,12 @@ from dagster_defs.service import answer_landing
 from dagster_defs.warehouse import WAREHOUSE_POOL
 from ml_assets import lifecycle
 from ml_assets.declaration import ModelDeclaration
+from ml_assets.degradation import HEALTH, late_tables, tell_of_late, tell_of_no_answers
 from ml_assets.errors import PerennialError
 
 FALLBACK_JOB = "fallback"
 REASON_TAG = "perennial/reason"
+LATE_SECONDS = 30
 
 
 def build_fallback_job(declarations: Mapping[str, ModelDeclaration]) -> dg.JobDefinition:
@@ -52,9 +56,7 @@ def build_fallback_job(declarations: Mapping[str, ModelDeclaration]) -> dg.JobDe
                 report = lifecycle.score_from_spine(home.lake, home.registry, declaration, reason=reason)
             except PerennialError as error:
                 context.log.error(str(error))
-                home.alerts.open(
-                    f"unanswered/{name}", f"{name}: due decisions have no prediction", str(error), now=home.now()
-                )
+                tell_of_no_answers(home.alerts, name, str(error), now=home.now())
                 continue
             context.log.info(f"{name}: {report.rows} decisions answered by the fallback")
             home.alerts.close(f"unanswered/{name}", "They were answered.", now=home.now())
@@ -110,3 +112,25 @@ def build_failure_sensors(fallback: dg.JobDefinition, watched: Sequence[Any]) ->
         home.alerts.close(f"job/{job}", f"Run {context.dagster_run.run_id} succeeded.", now=home.now())
 
     return [failures, recoveries]
+
+
+def build_late_sensor(allowed: Mapping[str, timedelta]) -> dg.SensorDefinition:
+    """Whoever has published: once the tables' health says something new, the incidents of late tables follow it."""
+
+    @dg.sensor(
+        name="late_feeds",
+        minimum_interval_seconds=LATE_SECONDS,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Opens an incident for a landing table that is late by its source's declared freshness.",
+    )
+    def late_feeds(context: dg.SensorEvaluationContext, home: Home) -> dg.SkipReason:
+        parts = [part for part in home.lake.catalog() if part.table == HEALTH]
+        state = ",".join(part.fingerprint for part in parts)
+        if not parts or state == context.cursor:
+            return dg.SkipReason("nothing new was published" if parts else f"{HEALTH} is not published yet")
+        late = late_tables(home.lake.read(HEALTH).to_pylist(), allowed)
+        tell_of_late(home.alerts, late, now=home.now())
+        context.update_cursor(state)
+        return dg.SkipReason(f"late: {', '.join(table.source for table in late)}" if late else "no table is late")
+
+    return late_feeds

@@ -19,6 +19,8 @@ from dagster_defs.retries import tried_again
 from dagster_defs.service import answer_landing, freshness
 from ml_assets import lifecycle
 from ml_assets.declaration import ModelDeclaration
+from ml_assets.degradation import tell_of_answers, tell_of_no_answers
+from ml_assets.errors import PerennialError
 
 TRAINING_POOL = "training"
 
@@ -144,7 +146,12 @@ def build_lifecycle_assets(declaration: ModelDeclaration) -> list[Any]:
     @tried_again
     @metered()
     def predictions(context: dg.AssetExecutionContext, home: Home, span: Span) -> dg.MaterializeResult:
-        report = lifecycle.score_due(home.lake, home.registry, declaration)
+        try:
+            report = lifecycle.score_due(home.lake, home.registry, declaration)
+        except PerennialError as error:
+            tell_of_no_answers(home.alerts, model, str(error), now=home.now())
+            raise
+        tell_of_answers(home.alerts, report, now=home.now())
         shadow = lifecycle.score_in_shadow(home.lake, home.registry, home.decision_log, declaration)
         if shadow and shadow.problem:
             context.log.warning(f"{model}: version {shadow.version} cannot answer in shadow: {shadow.problem}")
@@ -167,6 +174,7 @@ def build_lifecycle_assets(declaration: ModelDeclaration) -> list[Any]:
                 "reason": report.reason or "",
                 **({"version_in_shadow": shadow.version, "answered_in_shadow": shadow.rows} if shadow else {}),
                 **({"answered_after_the_fact": past.rows, "unanswered": past.reason or "none"} if past else {}),
+                "marked_rows": report.marked_rows,
                 "scored_as_of": dg.MetadataValue.text(str(report.as_of)),
                 **({"seconds_since_landing": waited.total_seconds()} if waited is not None else {}),
                 **(

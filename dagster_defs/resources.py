@@ -33,7 +33,7 @@ class Home(dg.ConfigurableResource):
 
     @property
     def registry(self) -> Registry:
-        return Registry(Path(self.path) / "registry")
+        return Registry(Path(self.path) / "registry", log=self.decision_log.path)
 
     @property
     def decision_log(self) -> DecisionLog:

@@ -23,11 +23,13 @@ from dagster_defs.service import last_made, levels_of, name_lateness, states_now
 from dagster_defs.settings import Settings
 from ml_assets.alerts import Incident
 from ml_assets.declaration import read_declarations
+from ml_assets.degradation import HEALTH, allowed_silence, in_words, late_tables
 from ml_assets.ledger import Total
 from ml_assets.model_declaration import ModelDeclaration
 from ml_assets.moments import words_of
 from ml_assets.service_levels import find_lateness
 from ml_assets.shadow import challenger_in_shadow
+from ml_assets.versions import last_seen
 
 OVERALL = "overall"
 
@@ -54,9 +56,16 @@ def gather_status(settings: Settings) -> dict[str, Any]:
     performance = (
         home.lake.read("mon_model__performance").to_pandas() if "mon_model__performance" in published else None
     )
+    manifest = json.loads(manifest_path(settings).read_text())
+    answer["late_feeds"] = []
+    if HEALTH in published:
+        late = late_tables(home.lake.read(HEALTH).to_pylist(), allowed_silence(manifest))
+        answer["late_feeds"] = [f"{table.source}: {in_words(table)}" for table in late]
+    answer["registry"] = home.registry.trouble()
     landed = landing_times(settings.landing)
-    for name, declaration in read_declarations(manifest_path(settings)).items():
-        champion = home.registry.champion(name)
+    for name, declaration in read_declarations(manifest).items():
+        standing = last_seen(home.registry.root, name) if answer["registry"] else home.registry.standing(name)
+        champion = standing.champion if standing else None
         metric = declaration.evaluation.metric
         answer["models"][name] = {
             "champion": champion.version if champion else None,
@@ -65,7 +74,7 @@ def gather_status(settings: Settings) -> dict[str, Any]:
             "judged": _judged(home, name, champion.version) if champion else {},
             "metric": metric,
             "live": _live(performance, name, metric),
-            "in_shadow": _in_shadow(home, declaration),
+            "in_shadow": None if answer["registry"] else _in_shadow(home, declaration),
             "last_decision": _last_decision(home, name),
             "service": _service(home, declaration, landed),
         }
@@ -74,9 +83,11 @@ def gather_status(settings: Settings) -> dict[str, Any]:
 
 
 def _next(answer: dict[str, Any]) -> str | None:
-    """What a home needs that has not come far yet; None once every model has a champion."""
+    """What a home needs that has not come far yet, or has lost its registry; None if nothing."""
     if answer["watermark"] is None:
         return "no data published yet: perennial land, then dbt build, or make run"
+    if answer["registry"]:
+        return "nothing is trained or promoted until the registry can be read; the champions last seen predict"
     bare = [name for name, model in answer["models"].items() if model["champion"] is None]
     return f"no champion yet of {', '.join(bare)}: perennial run, or the job refresh" if bare else None
 
@@ -201,15 +212,19 @@ def show_status(answer: dict[str, Any], console: Console) -> None:
         named = name_lateness([one["asset"] for one in late["assets"]], late["behind"])
         made = _moment(first["last_made"])
         console.print(f"  [red]late[/] {named}: last made {made}, {first['late_after']} may pass", soft_wrap=True)
+    for text in answer["late_feeds"]:
+        console.print(f"  [red]late feed[/] {text}", soft_wrap=True)
+    if answer["registry"]:
+        console.print(f"  [red]registry[/] {answer['registry']}; {answer['next']}", soft_wrap=True)
     for incident in answer["incidents"]:
         console.print(f"  [red]open since {_moment(incident['since'])}[/] {incident['title']}", soft_wrap=True)
     for name, model in answer["models"].items():
-        _show_model(name, model, console)
+        _show_model(name, model, console, "its champion is not known" if answer["registry"] else "has no champion yet")
 
 
-def _show_model(name: str, model: dict[str, Any], console: Console) -> None:
+def _show_model(name: str, model: dict[str, Any], console: Console, without: str) -> None:
     if model["champion"] is None:
-        console.print(f"\n[bold]{name}[/] has no champion yet")
+        console.print(f"\n[bold]{name}[/] {without}")
     else:
         console.print(
             f"\n[bold]{name}[/] version {model['champion']}, {model['training_rows']:,} rows,"

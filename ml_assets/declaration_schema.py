@@ -177,12 +177,14 @@ class Service(_Block):
 
     `predictions_due`: what lands is answered within so long, counted from the first file that landed until the
     predictions of the run that read it stand (`predictions_due.py`). `late_after`: made anew at least so often,
-    whether or not anything lands.
+    whether or not anything lands. `max_missing`: a row that
+    misses more than this of what the model relies on is answered by the fallback.
     """
 
     predictions_due: Duration | None = None
     late_after: Level | None = None
     fallback: Literal["baseline", "none"] = "baseline"
+    max_missing: Annotated[float, Field(gt=0, lt=1)] | None = None
 
 
 class TableService(_Block):

@@ -61,6 +61,9 @@ REFERENCE_SCHEMA = pa.schema(
 RELIANCE_SCHEMA = pa.schema(
     [("model", pa.string()), ("version", pa.int32()), ("feature", pa.string()), ("reliance", pa.float64())]
 )
+NULL_SHARE_SCHEMA = pa.schema(
+    [("model", pa.string()), ("version", pa.int32()), ("feature", pa.string()), ("null_share", pa.float64())]
+)
 _DATE_FILE = re.compile(r"\d{4}-\d\d-\d\d\.parquet")
 
 
@@ -124,9 +127,10 @@ class Lake:
         """How many rows of the table are published."""
         return sum(part.rows for part in self.parts(table))
 
-    def columns(self, table: str) -> tuple[str, ...]:
-        """The columns of the table, from the newest part's own schema."""
-        return tuple(pq.ParquetFile(pa.BufferReader(self.verified_bytes(self.parts(table)[-1]))).schema_arrow.names)
+    def columns(self, table: str, part: Part | None = None) -> tuple[str, ...]:
+        """The columns of the table, from the newest part's own schema or from that of another."""
+        chosen = part or self.parts(table)[-1]
+        return tuple(pq.ParquetFile(pa.BufferReader(self.verified_bytes(chosen))).schema_arrow.names)
 
     def table_hash(self, table: str) -> str:
         """sha256 over the parts' names and hashes, so it changes if a published byte does; reads no part."""
@@ -287,6 +291,18 @@ class Lake:
         path = self.root / "reliance" / model / f"{version}.parquet"
         rows = _read_file(path).to_pylist() if path.exists() else []
         return {row["feature"]: row["reliance"] for row in rows}
+
+    def write_null_shares(self, model: str, version: int, shares: Mapping[str, float]) -> Path:
+        """How often each feature was null in what a version learned from (see `missing.py`)."""
+        columns = [[model] * len(shares), [version] * len(shares), list(shares), list(shares.values())]
+        path = self.root / "null_shares" / model / f"{version}.parquet"
+        return _write_if_other(path, parquet_bytes(pa.table(columns, schema=NULL_SHARE_SCHEMA)))
+
+    def read_null_shares(self, model: str, version: int) -> dict[str, float]:
+        """By feature; empty if they were never counted."""
+        path = self.root / "null_shares" / model / f"{version}.parquet"
+        rows = _read_file(path).to_pylist() if path.exists() else []
+        return {row["feature"]: row["null_share"] for row in rows}
 
 
 def _read_file(path: Path, columns: Sequence[str] | None = None) -> pa.Table:

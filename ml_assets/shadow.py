@@ -21,15 +21,16 @@ import pyarrow.compute
 from ml_assets.bootstrap import day_weights, worse_by_day
 from ml_assets.decision_log import DecisionLog
 from ml_assets.decision_rows import DecisionRows, read_rows
-from ml_assets.errors import PerennialError
+from ml_assets.errors import PerennialError, RegistryUnreachable
 from ml_assets.estimators import predict
 from ml_assets.lake import PREDICTION_SCHEMA, Lake
 from ml_assets.metrics import METRICS
 from ml_assets.model_declaration import ModelDeclaration
 from ml_assets.moments import as_datetime64, from_datetime64
 from ml_assets.promotion import ShadowEvidence
-from ml_assets.registry import Registry, Version
+from ml_assets.registry import Registry
 from ml_assets.threads import limited_to
+from ml_assets.versions import Version
 
 pc: Any = pyarrow.compute  # its functions are made when it is imported, where type checkers cannot see them
 
@@ -71,7 +72,10 @@ def score_in_shadow(
     Raises:
         LakeError: if what is published cannot be read.
     """
-    challenger = challenger_in_shadow(registry, log, declaration)
+    try:
+        challenger = challenger_in_shadow(registry, log, declaration)
+    except RegistryUnreachable:  # it answers later what it could not answer now
+        return None
     if challenger is None:
         return None
     made = _since(lake, declaration.name, challenger, None)

@@ -87,11 +87,15 @@ class Home:
 
     def build(self, *select: str, unit_tests: bool = False, **variables: Any) -> Build:
         """Runs `dbt build` for the selected nodes, or for all."""
-        arguments = ["build", "--vars", json.dumps(variables)]
+        arguments = ["--vars", json.dumps(variables)]
         if not unit_tests:
             arguments += ["--exclude-resource-type", "unit_test"]
         if select:
             arguments += ["--select", *select]
+        return self.run("build", *arguments)
+
+    def run(self, *arguments: str) -> Build:
+        """Runs dbt."""
         result, said = _invoke(self.project, self.path, arguments, manifest=self.project.manifest())
         if result.exception is not None:
             raise result.exception

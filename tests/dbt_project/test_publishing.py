@@ -238,3 +238,40 @@ def test_a_broken_contract_stops_the_build_and_leaves_what_was_published(standin
     assert not build
     for words in breach.named:
         assert words in build.failures()
+
+
+# --- in the next run
+
+
+def test_what_failed_in_an_earlier_build_is_not_built_upon(home: Home, feed: Path, tmp_path: Path) -> None:
+    """A test fails after its table was built, and stops what follows. Built by itself later on, that would pass its own tests."""
+    folder = tmp_path / "dbt_project"
+    shutil.copytree(PROJECT, folder, ignore=shutil.ignore_patterns("target", "logs", ".*"))
+    home = Home(home.path, Project(folder, tmp_path / "target"))
+    before = home.published()
+    copy_landing(feed, home, [path for path in landing_files(feed) if path.endswith("--2013-01-06T0000Z.csv")])
+    check = folder / "tests" / "assert_no_weather_of_the_sixth.sql"
+    check.parent.mkdir(exist_ok=True)
+    check.write_text("select * from {{ ref('ftr_origin__weather') }} where known_at > timestamp '2013-01-05 12:00:00'\n")
+    assert not home.build()
+
+    build = home.build("trn_late_arrival")
+
+    assert build, build.failures()
+    assert home.published() == before
+    assert any("Nothing published" in line and check.stem in line for line in build.said)
+    check.unlink()
+    home = Home(home.path, Project(folder, tmp_path / "target"))
+    assert home.build("trn_late_arrival")
+    assert home.published() != before
+
+
+def test_what_was_built_without_its_tests_is_not_published_until_they_have_run(home: Home, feed: Path) -> None:
+    before = home.published()
+    copy_landing(feed, home, [path for path in landing_files(feed) if path.endswith("--2013-01-06T0000Z.csv")])
+
+    assert home.run("build", "--exclude-resource-types", "test", "unit_test")
+    assert home.published() == before
+
+    assert home.run("test", "--exclude-resource-types", "unit_test")
+    assert home.published() != before

@@ -24,7 +24,35 @@
             {% do models.append(node) %}
         {% endif %}
     {% endfor %}
+    {% set open = unanswered_tests(models, results) if models else [] %}
+    {% if open %}
+        {% do log('Nothing published: no good answer of ' ~ open | sort | join(', ') ~ '; mend what they found, then dbt build', info=true) %}
+        {{ return([]) }}
+    {% endif %}
     {{ return(models) }}
+{%- endmacro %}
+
+
+{% macro unanswered_tests(models, results) -%}
+    {#- Tests of these models, and of all that they are made from, that warrant for nothing: their latest answer, in this invocation or an earlier one, is no;
+        or their model was built just now without them. What failed stays in the warehouse, and what is built on it alone would pass its own tests. -#}
+    {% set trusted = {} %}
+    {% for node in models %}
+        {% do trusted.update({node.unique_id: node.name}) %}
+        {% do upstream_models(node.unique_id, trusted) %}
+    {% endfor %}
+    {% set failed = run_query("select name from perennial_checks where status not in ('pass', 'warn')").columns[0].values() %}
+    {% set answered = results | map(attribute='node.unique_id') | list %}
+    {% set open = [] %}
+    {% for test in graph.nodes.values() if test.resource_type == 'test' %}
+        {% set holders = [test.attached_node] if test.attached_node else test.depends_on.nodes %}
+        {% set is_theirs = holders | select('in', trusted) | list | length > 0 %}
+        {% set is_left_out = test.attached_node in answered and test.unique_id not in answered and test.config.severity | lower == 'error' %}
+        {% if is_theirs and (test.name in failed or is_left_out) %}
+            {% do open.append(test.name) %}
+        {% endif %}
+    {% endfor %}
+    {{ return(open) }}
 {%- endmacro %}
 
 
