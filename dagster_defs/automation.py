@@ -40,6 +40,9 @@ LANDING_TAG = "perennial/landing"
 # Higher goes first where runs wait: scoring, then training, then whatever a person has asked for in bulk.
 SCORING_PRIORITY, TRAINING_PRIORITY = "10", "5"
 
+# A run whose process dies is run once more; one that fails is not, since it would fail again (see dagster.yaml).
+AGAIN_IF_KILLED = {"dagster/max_retries": "1", "dagster/retry_strategy": "ALL_STEPS"}
+
 
 # --- the checks that ask
 
@@ -226,7 +229,7 @@ def build_landing_sensor(landing: Path, job: str, busy_jobs: Sequence[str]) -> d
             run_requests=[
                 dg.RunRequest(
                     run_key=state.digest,
-                    tags={"dagster/priority": SCORING_PRIORITY, LANDING_TAG: state.digest},
+                    tags={"dagster/priority": SCORING_PRIORITY, LANDING_TAG: state.digest, **AGAIN_IF_KILLED},
                 )
             ],
             cursor=json.dumps({"requested": state.digest}),

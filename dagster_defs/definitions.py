@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import dagster as dg
 
+from dagster_defs.abandoned import build_abandoned_sensor
 from dagster_defs.automation import (
     SCORING_PRIORITY,
     build_automation_sensor,
@@ -74,6 +75,7 @@ def build_definitions(settings: Settings, models: Sequence[str] | None = None) -
             build_landing_sensor(settings.landing, SCORE_JOB, (SCORE_JOB, REFRESH_JOB)),
             build_automation_sensor(tuple(declarations)),
             *build_failure_sensors(fallback, [refresh, score]),
+            build_abandoned_sensor(),
         ],
         executor=dg.in_process_executor,
         resources={"dbt": build_dbt_resource(settings), "home": build_home(settings)},
