@@ -12,7 +12,7 @@ from dagster_dbt import DbtCliResource
 
 from dagster_defs.automation import SCORING_PRIORITY
 from dagster_defs.resources import Home
-from dagster_defs.warehouse import WAREHOUSE_POOL
+from dagster_defs.warehouse import WAREHOUSE_POOL, forget_earlier_invocations
 from ml_assets import lifecycle
 from ml_assets.declaration import ModelDeclaration
 from ml_assets.errors import PerennialError
@@ -33,6 +33,7 @@ def build_fallback_job(declarations: Mapping[str, ModelDeclaration]) -> dg.JobDe
         build = dbt.cli(
             ["build", "--exclude-resource-type", "unit_test", "--select", *selected], raise_on_error=False
         ).wait()
+        forget_earlier_invocations(build.target_path)
         if not build.is_successful():
             context.log.warning("the due decisions themselves did not pass: answering those that were published before")
         return build.is_successful()

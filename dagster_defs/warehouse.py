@@ -4,6 +4,8 @@ What belongs here: how a dbt project looks in Dagster. What does not: what its m
 table's name, but for the sources of the lake, which stand for what the models' lifecycle writes.
 """
 
+import re
+import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,9 @@ LAKE_TABLES = {
     "reference_predictions": "evaluation",
     "decisions": "champion",
 }
+# dagster-dbt gives every invocation of dbt a folder of its own in dbt's target folder: <op>-<run>-<invocation>.
+_INVOCATION = re.compile(r"(\w+-[0-9a-f]{7}-)?[0-9a-f]{7}")
+KEPT_INVOCATIONS = 10
 
 
 class Translator(DagsterDbtTranslator):
@@ -83,9 +88,17 @@ def build_dbt_assets(settings: Settings, manifest: Path, models: Sequence[str]) 
     def dbt_project_assets(context: dg.AssetExecutionContext, dbt: DbtCliResource, home: Home) -> Iterator[Any]:
         # Unit tests try the code, not the data: they run where the code changes, in `make test` and in a shell.
         build = dbt.cli(["build", "--exclude-resource-type", "unit_test"], context=context)
+        forget_earlier_invocations(build.target_path)
         yield from _when_published(build.stream(), home.lake)
 
     return dbt_project_assets
+
+
+def forget_earlier_invocations(present: Path) -> None:
+    """Removes what earlier invocations of dbt have left beside the present one (logs, artifacts), but for the last."""
+    beside = [one for one in present.parent.glob("*") if one.is_dir() and _INVOCATION.fullmatch(one.name)]
+    for folder in sorted(beside, key=lambda one: one.stat().st_mtime, reverse=True)[KEPT_INVOCATIONS:]:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _when_published(events: Iterable[Any], lake: Lake) -> Iterator[Any]:
