@@ -42,6 +42,9 @@ CONDITIONS_SECONDS = 15
 # What lay in the landing folder when a run was started.
 LANDING_TAG = "perennial/landing"
 
+# A run whose process dies is run once more; one that fails is not, since it would fail again (see dagster.yaml).
+AGAIN_IF_KILLED = {"dagster/max_retries": "1", "dagster/retry_strategy": "ALL_STEPS"}
+
 
 # --- the checks that ask
 
@@ -299,7 +302,7 @@ def build_landing_sensor(landing: Path, job: str, busy_jobs: Sequence[str]) -> d
             run_requests=[
                 dg.RunRequest(
                     run_key=state.digest,
-                    tags={**priority_tags(SCORING_PRIORITY), LANDING_TAG: state.digest},
+                    tags={**priority_tags(SCORING_PRIORITY), LANDING_TAG: state.digest, **AGAIN_IF_KILLED},
                 )
             ],
             cursor=json.dumps(done),

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import dagster as dg
 
+from dagster_defs.abandoned import build_abandoned_sensor
 from dagster_defs.automation import (
     build_automation_sensor,
     build_landing_sensor,
@@ -89,6 +90,7 @@ def build_definitions(settings: Settings, models: Sequence[str] | None = None) -
             *build_failure_sensors(fallback, [refresh, score]),
             build_service_sensor(specs, declarations),
             build_late_sensor(allowed_silence(manifest)),
+            build_abandoned_sensor(),
         ],
         executor=dg.in_process_executor,
         resources={

@@ -16,7 +16,7 @@ from dagster_defs.costs import dbt_works_for
 from dagster_defs.priorities import SCORING_PRIORITY, priority_tags
 from dagster_defs.resources import Home
 from dagster_defs.service import answer_landing
-from dagster_defs.warehouse import WAREHOUSE_POOL
+from dagster_defs.warehouse import WAREHOUSE_POOL, forget_earlier_invocations
 from ml_assets import lifecycle
 from ml_assets.declaration import ModelDeclaration
 from ml_assets.degradation import HEALTH, late_tables, tell_of_late, tell_of_no_answers
@@ -41,6 +41,7 @@ def build_fallback_job(declarations: Mapping[str, ModelDeclaration]) -> dg.JobDe
             build = dbt.cli(
                 ["build", "--exclude-resource-type", "unit_test", "--select", *selected], raise_on_error=False
             ).wait()
+        forget_earlier_invocations(build.target_path)
         if not build.is_successful():
             context.log.warning("the due decisions themselves did not pass: answering those that were published before")
         else:

@@ -4,6 +4,8 @@ What belongs here: how a dbt project looks in Dagster. What does not: what its m
 table's name, but for the door, and for the sources of the lake, which stand for what the models' lifecycle writes.
 """
 
+import re
+import shutil
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -35,6 +37,9 @@ LAKE_TABLES: dict[str, str | None] = {
     "decisions": "champion",
     "costs": None,
 }
+# dagster-dbt gives every invocation of dbt a folder of its own in dbt's target folder: <op>-<run>-<invocation>.
+_INVOCATION = re.compile(r"(\w+-[0-9a-f]{7}-)?[0-9a-f]{7}")
+KEPT_INVOCATIONS = 10
 
 
 class Translator(DagsterDbtTranslator):
@@ -111,12 +116,20 @@ def build_dbt_assets(
         with trying_again(SECONDS_BETWEEN_DBT):
             with dbt_works_for(context):
                 build = dbt.cli(["build", "--exclude-resource-type", "unit_test", *anew], context=context)
+            forget_earlier_invocations(build.target_path)
             yield from _when_published(build.stream(), home.lake)
         made = context.selected_asset_keys
         for key in answering.keys() & made if DOOR in made else ():
             home.due.note_reading(answering[key], began)
 
     return dbt_project_assets
+
+
+def forget_earlier_invocations(present: Path) -> None:
+    """Removes what earlier invocations of dbt have left beside the present one (logs, artifacts), but for the last."""
+    beside = [one for one in present.parent.glob("*") if one.is_dir() and _INVOCATION.fullmatch(one.name)]
+    for folder in sorted(beside, key=lambda one: one.stat().st_mtime, reverse=True)[KEPT_INVOCATIONS:]:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _when_published(events: Iterable[Any], lake: Lake) -> Iterator[Any]:

@@ -255,6 +255,8 @@ def decide_on_shadow(
 def rollback(registry: Registry, log: DecisionLog, model: str, *, now: Clock, reason: str) -> RollbackResult:
     """Puts the previous champion back; the present one is marked and does not return by itself.
 
+    One that was cut short between its line in the log and the registry is finished, not logged again.
+
     Raises:
         NoChampion: if there is no champion, or none before it.
     """
@@ -263,7 +265,7 @@ def rollback(registry: Registry, log: DecisionLog, model: str, *, now: Clock, re
         state = "has no champion yet" if present is None else f"has only had one champion, version {present.version}"
         raise NoChampion(f"{model}: {state}; there is nothing to go back to. Train and promote another version instead")
     registry.load(previous)  # a champion that cannot be read is no way back: this raises before anything moves
-    logged = log.append(
+    logged = _rollback_begun(log, model, previous, present) or log.append(
         decided_at=now(),
         as_of=previous.as_of,
         model=model,
@@ -275,6 +277,13 @@ def rollback(registry: Registry, log: DecisionLog, model: str, *, now: Clock, re
         evidence={"from_sha256": present.sha256, "to_sha256": previous.sha256},
     )
     return RollbackResult(registry.roll_back(model, present.version), present, logged)
+
+
+def _rollback_begun(log: DecisionLog, model: str, previous: Version, present: Version) -> LoggedDecision | None:
+    moves = [one for one in log.read() if one.model == model and one.verdict in ("promoted", "rolled_back")]
+    last = moves[-1] if moves else None
+    same = last and (last.kind, last.version, last.previous_version) == ("rollback", previous.version, present.version)
+    return last if same else None
 
 
 def decide_on_retraining(

@@ -61,9 +61,12 @@ def test_what_a_build_took_is_a_table_that_grows_by_build(home: Home) -> None:
     if Path("/proc/self/stat").exists():
         assert sum(row[3] or 0 for row in costs) > 0
     first = costs[[row[0] for row in costs].index("ftr_origin__weather")]
-    assert first[4:] == home.rows(
-        "select sum(row_count), sum(bytes) from perennial_published where model = 'ftr_origin__weather'"
-    )[0]
+    assert (
+        first[4:]
+        == home.rows("select sum(row_count), sum(bytes) from perennial_published where model = 'ftr_origin__weather'")[
+            0
+        ]
+    )
 
 
 def test_a_backfill_works_out_anew_what_was_known_from_its_first_day_on(home: Home) -> None:
@@ -252,7 +255,9 @@ def test_what_failed_in_an_earlier_build_is_not_built_upon(home: Home, feed: Pat
     copy_landing(feed, home, [path for path in landing_files(feed) if path.endswith("--2013-01-06T0000Z.csv")])
     check = folder / "tests" / "assert_no_weather_of_the_sixth.sql"
     check.parent.mkdir(exist_ok=True)
-    check.write_text("select * from {{ ref('ftr_origin__weather') }} where known_at > timestamp '2013-01-05 12:00:00'\n")
+    check.write_text(
+        "select * from {{ ref('ftr_origin__weather') }} where known_at > timestamp '2013-01-05 12:00:00'\n"
+    )
     assert not home.build()
 
     build = home.build("trn_late_arrival")
