@@ -28,9 +28,11 @@ from dagster_defs.priorities import SCORING_PRIORITY, TRAINING_PRIORITY, priorit
 from dagster_defs.resources import Home
 from ml_assets import lifecycle
 from ml_assets.declaration import ModelDeclaration
+from ml_assets.errors import RegistryUnreachable
 
 NEEDS_NO_RETRAINING = "needs_no_retraining"
 BETTER_THAN_PREDECESSOR = "better_than_predecessor"
+NO_CHALLENGER_WAITS = "no_challenger_waits"
 _MONITORING = ("fct_model__predictions", "mon_feature__drift", "mon_prediction__drift")
 
 # Files that arrive together make one run: it starts once nothing has landed for so long.
@@ -40,12 +42,15 @@ CONDITIONS_SECONDS = 15
 # What lay in the landing folder when a run was started.
 LANDING_TAG = "perennial/landing"
 
+# A run whose process dies is run once more; one that fails is not, since it would fail again (see dagster.yaml).
+AGAIN_IF_KILLED = {"dagster/max_retries": "1", "dagster/retry_strategy": "ALL_STEPS"}
+
 
 # --- the checks that ask
 
 
 def build_lifecycle_checks(declaration: ModelDeclaration) -> list[dg.AssetChecksDefinition]:
-    """The two questions that are asked of one model whenever its monitoring is up to date."""
+    """The questions that are asked of one model whenever its monitoring is up to date."""
     model = declaration.name
     monitoring = [dg.AssetKey([table]) for table in _MONITORING]
 
@@ -56,15 +61,19 @@ def build_lifecycle_checks(declaration: ModelDeclaration) -> list[dg.AssetChecks
         description=f"Fails if a new candidate of {model} is worth its cost by the declared policy; one is then made.",
     )
     def needs_no_retraining(context: dg.AssetCheckExecutionContext, home: Home) -> dg.AssetCheckResult:
-        result = lifecycle.decide_on_retraining(
-            home.lake,
-            home.registry,
-            home.decision_log,
-            declaration,
-            lock_hash=home.lock_hash,
-            now=home.now,
-            failed_checks=home.failed_checks(),
-        )
+        try:
+            result = lifecycle.decide_on_retraining(
+                home.lake,
+                home.registry,
+                home.decision_log,
+                declaration,
+                lock_hash=home.lock_hash,
+                now=home.now,
+                failed_checks=home.failed_checks(),
+                spending=home.spending(),
+            )
+        except RegistryUnreachable as error:
+            return _cannot_be_asked(error)
         context.log.info(f"{model}: {result.decision.verdict}")
         return dg.AssetCheckResult(
             passed=result.decision.verdict != "retrain",
@@ -84,7 +93,10 @@ def build_lifecycle_checks(declaration: ModelDeclaration) -> list[dg.AssetChecks
         description=f"Fails if the champion of {model} is surely worse than the one before it would have been.",
     )
     def better_than_predecessor(home: Home) -> dg.AssetCheckResult:
-        decision = lifecycle.watch_champion(home.lake, home.registry, declaration)
+        try:
+            decision = lifecycle.watch_champion(home.lake, home.registry, declaration)
+        except RegistryUnreachable as error:
+            return _cannot_be_asked(error)
         if decision is None:
             return dg.AssetCheckResult(passed=True, metadata={"verdict": "no champion, or not watched"})
         return dg.AssetCheckResult(
@@ -94,15 +106,51 @@ def build_lifecycle_checks(declaration: ModelDeclaration) -> list[dg.AssetChecks
             metadata={"verdict": decision.verdict, "reasons": dg.MetadataValue.md(reasons_markdown([decision.reason]))},
         )
 
-    return [needs_no_retraining, better_than_predecessor]
+    @dg.asset_check(
+        asset=dg.AssetKey([model, "champion"]),
+        name=NO_CHALLENGER_WAITS,
+        additional_deps=monitoring,
+        description=f"Fails once a challenger of {model} has served its time in shadow; it is then decided on.",
+    )
+    def no_challenger_waits(home: Home) -> dg.AssetCheckResult:
+        try:
+            decision = lifecycle.decide_on_shadow(
+                home.lake, home.registry, home.decision_log, declaration, now=home.now
+            )
+        except RegistryUnreachable as error:
+            return _cannot_be_asked(error)
+        if decision is None:
+            return dg.AssetCheckResult(passed=True, metadata={"verdict": "no challenger is in shadow"})
+        return dg.AssetCheckResult(
+            passed=decision.verdict == "in_shadow",
+            severity=dg.AssetCheckSeverity.WARN,
+            description=decision.reasons[-1].text,
+            metadata={"verdict": decision.verdict, "reasons": dg.MetadataValue.md(reasons_markdown(decision.reasons))},
+        )
+
+    return [needs_no_retraining, better_than_predecessor, no_challenger_waits]
+
+
+def _cannot_be_asked(error: RegistryUnreachable) -> dg.AssetCheckResult:
+    """No reason to request anything: a training would fail for the same reason, and scoring has opened an incident."""
+    return dg.AssetCheckResult(
+        passed=True,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=f"Cannot be asked: {error}",
+        metadata={"verdict": "cannot be asked"},
+    )
 
 
 def check_keys(models: Sequence[str]) -> list[dg.AssetCheckKey]:
-    """The keys of both checks of each model."""
+    """The keys of the checks of each model."""
     return [
         dg.AssetCheckKey(dg.AssetKey([model, step]), name)
         for model in models
-        for step, name in (("candidate", NEEDS_NO_RETRAINING), ("champion", BETTER_THAN_PREDECESSOR))
+        for step, name in (
+            ("candidate", NEEDS_NO_RETRAINING),
+            ("champion", BETTER_THAN_PREDECESSOR),
+            ("champion", NO_CHALLENGER_WAITS),
+        )
     ]
 
 
@@ -239,7 +287,7 @@ def build_landing_sensor(landing: Path, job: str, busy_jobs: Sequence[str]) -> d
         read = context.instance.get_runs(
             dg.RunsFilter(tags={LANDING_TAG: state.digest}, statuses=[dg.DagsterRunStatus.SUCCESS]), limit=1
         )
-        if read and not cursor:
+        if read and "requested" not in cursor:
             return skip(f"run {read[0].run_id} has read all {state.files} files", done)
         if run := others(context, since, [dg.DagsterRunStatus.SUCCESS]):
             return skip(f"run {run} has read all {state.files} files", done)
@@ -254,7 +302,7 @@ def build_landing_sensor(landing: Path, job: str, busy_jobs: Sequence[str]) -> d
             run_requests=[
                 dg.RunRequest(
                     run_key=state.digest,
-                    tags={**priority_tags(SCORING_PRIORITY), LANDING_TAG: state.digest},
+                    tags={**priority_tags(SCORING_PRIORITY), LANDING_TAG: state.digest, **AGAIN_IF_KILLED},
                 )
             ],
             cursor=json.dumps(done),

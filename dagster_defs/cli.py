@@ -9,7 +9,9 @@ import json
 import os
 import sys
 import time
+from dataclasses import asdict
 from datetime import datetime, timedelta
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,6 +22,15 @@ from rich.table import Table
 from dagster_defs.settings import PROJECT_ROOT, Settings
 from ml_assets.errors import PerennialError
 from ml_assets.model_declaration import ModelDeclaration
+
+
+class CostsBy(StrEnum):
+    """What costs can be added up over."""
+
+    asset = "asset"
+    run = "run"
+    job = "job"
+
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -123,7 +134,9 @@ def _show(settings: Settings) -> None:
     show_status(gather_status(settings), console)
 
 
-def _run_job(settings: Settings, definitions: Any, job: str, instance: Any, title: str) -> None:
+def _run_job(
+    settings: Settings, definitions: Any, job: str, instance: Any, title: str, config: dict[str, Any] | None = None
+) -> None:
     from dagster_defs.automation import LANDING_TAG, landing_state
     from dagster_defs.running import run_job
 
@@ -139,8 +152,47 @@ def _run_job(settings: Settings, definitions: Any, job: str, instance: Any, titl
                 console.print(f"  [green]made[/] {line} [dim]after {time.monotonic() - began:.0f} s[/]")
             status.update(f"{title}: {count} assets, {line}")
 
-        run_job(definitions, job, instance, report, settings.home / "runs.log", tags=tags)
+        run_job(definitions, job, instance, report, settings.home / "runs.log", tags=tags, config=config)
     console.print(f"[green]done[/] {title}: {count} assets in {time.monotonic() - began:.0f} s")
+
+
+@app.command()
+def backfill(
+    start: Annotated[str, typer.Option("--from", help="Tables are worked out anew from this date or moment on (UTC).")],
+    through: Annotated[str, typer.Option(help="Decisions through this moment that nobody answered are answered.")],
+    model: Annotated[list[str] | None, typer.Option(help="Only this model; may be repeated. Default: all.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
+) -> None:
+    """Work a stretch of the past out anew, and answer the decisions in it that nobody answered."""
+    from dagster_defs.backfill import BACKFILL_JOB, Span, run_config
+    from dagster_defs.definitions import build_definitions
+    from dagster_defs.running import instance_of
+    from dagster_defs.status import prediction_counts
+    from ml_assets.moments import moment_of, text_of
+
+    settings = _settings()
+    try:
+        first = moment_of(start)
+    except ValueError:
+        raise PerennialError(f"--from {start}: give a date such as 2013-05-01, or a timestamp") from None
+    last = _moment(through)
+    Span(start=text_of(first), through=text_of(last)).moments()
+    declarations = [one for name in model or [None] for one in _declared(settings, name).values()]
+    before = prediction_counts(settings, declarations, first, last)
+    for name, (decisions, answered) in before.items():
+        console.print(f"{name}: {decisions - answered:,} of {decisions:,} decisions have no prediction")
+    if dry_run:
+        console.print(f"Every table would be worked out anew from {first:%Y-%m-%d %H:%M} UTC on.")
+        return
+    with console.status("reading the dbt project"):
+        definitions = build_definitions(settings, list(before))
+    with instance_of(settings) as instance:
+        title = f"the past from {first:%Y-%m-%d} through {last:%Y-%m-%d}"
+        _run_job(settings, definitions, BACKFILL_JOB, instance, title, run_config(first, last))
+    for name, (decisions, answered) in prediction_counts(settings, declarations, first, last).items():
+        left = decisions - answered
+        older = f"; {left:,} older than every champion have none" if left else ""
+        console.print(f"{name}: {answered - before[name][1]:,} decisions answered after the fact{older}")
 
 
 @app.command()
@@ -239,11 +291,39 @@ def why(
 
 
 @app.command()
+def costs(
+    within: Annotated[str, typer.Option(help="How far back.")] = "1 day",
+    by: Annotated[CostsBy, typer.Option(help="What to add up over.")] = CostsBy.asset,
+    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+) -> None:
+    """What every asset and run has taken, the dearest first, and what is left of the budget."""
+    from dagster_defs.resources import build_home
+    from dagster_defs.status import costs_table
+    from ml_assets.ledger import totals
+    from ml_assets.moments import parse_duration
+
+    try:
+        span = parse_duration(within)
+    except ValueError as error:
+        raise PerennialError(f"--within {within}: {error}") from None
+    home = build_home(_settings())
+    lines = totals(home.ledger.read(home.now() - span), by.value)
+    spending = home.spending()
+    if as_json:
+        typer.echo(json.dumps({"totals": [asdict(line) for line in lines], "budget": spending and spending.text}))
+        return
+    console.print(costs_table(lines) if lines else f"nothing has run within {within}")
+    console.print(spending.text if spending else "No budget is set (PERENNIAL_BUDGET_CPU_SECONDS).")
+
+
+@app.command()
 def sweep(
     older_than: Annotated[str, typer.Option(help="Keep what is younger: a reader may still be at it.")] = "7 days",
     yes: Annotated[bool, typer.Option("--yes", help="Remove; without it, only say what would be removed.")] = False,
 ) -> None:
-    """Remove the files of earlier published states, which the catalog does not name any more."""
+    """Remove the files of earlier published states, which the catalog does not name any more, and put the cost files of
+    each earlier day into one.
+    """
     from dagster_defs.resources import build_home
     from ml_assets.moments import parse_duration
 
@@ -251,10 +331,13 @@ def sweep(
         age = parse_duration(older_than)
     except ValueError as error:
         raise PerennialError(f"--older-than {older_than}: {error}") from None
-    files = build_home(_settings()).lake.unnamed_files(time.time() - age.total_seconds())
+    home = build_home(_settings())
+    files = home.lake.unnamed_files(time.time() - age.total_seconds())
     size = sum(file.stat().st_size for file in files) / 1e6
     for file in files if yes else ():
         file.unlink()
+    if yes:
+        home.ledger.merge(before=home.now().date())
     done = "removed" if yes else "would be removed; --yes removes them"
     console.print(f"{len(files)} files of earlier states, {size:,.1f} MB: {done}")
 

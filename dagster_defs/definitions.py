@@ -8,13 +8,16 @@ from collections.abc import Sequence
 
 import dagster as dg
 
+from dagster_defs.abandoned import build_abandoned_sensor
 from dagster_defs.automation import (
     build_automation_sensor,
     build_landing_sensor,
     build_lifecycle_checks,
     check_keys,
 )
-from dagster_defs.degraded import build_failure_sensors, build_fallback_job
+from dagster_defs.backfill import Span, build_backfill_job
+from dagster_defs.costs import build_budget_check
+from dagster_defs.degraded import build_failure_sensors, build_fallback_job, build_late_sensor
 from dagster_defs.lifecycle import build_backtest_asset, build_lifecycle_assets
 from dagster_defs.manifest import manifest_path
 from dagster_defs.priorities import SCORING_PRIORITY, TRAINING_PRIORITY, priority_tags
@@ -23,6 +26,7 @@ from dagster_defs.service import build_service_sensor
 from dagster_defs.settings import Settings
 from dagster_defs.warehouse import build_dbt_assets, build_dbt_resource, landing_sources
 from ml_assets.declaration import read_declarations
+from ml_assets.degradation import allowed_silence
 from ml_assets.service_levels import read_levels
 
 REFRESH_JOB = "refresh"
@@ -75,14 +79,23 @@ def build_definitions(settings: Settings, models: Sequence[str] | None = None) -
     specs = [spec for asset in assets for spec in ([asset] if isinstance(asset, dg.AssetSpec) else asset.specs)]
     return dg.Definitions(
         assets=assets,
-        asset_checks=[check for one in declarations.values() for check in build_lifecycle_checks(one)],
-        jobs=[refresh, score, fallback],
+        asset_checks=[
+            build_budget_check(),
+            *(check for one in declarations.values() for check in build_lifecycle_checks(one)),
+        ],
+        jobs=[refresh, score, fallback, build_backfill_job(everything - training)],
         sensors=[
             build_landing_sensor(settings.landing, SCORE_JOB, (SCORE_JOB, REFRESH_JOB)),
             build_automation_sensor(tuple(declarations)),
             *build_failure_sensors(fallback, [refresh, score]),
             build_service_sensor(specs, declarations),
+            build_late_sensor(allowed_silence(manifest)),
+            build_abandoned_sensor(),
         ],
         executor=dg.in_process_executor,
-        resources={"dbt": build_dbt_resource(settings), "home": build_home(settings)},
+        resources={
+            "dbt": build_dbt_resource(settings),
+            "home": build_home(settings),
+            "span": Span.configure_at_launch(),
+        },
     )

@@ -1,25 +1,30 @@
-"""What happens when a run fails: a fallback answers what is due, and one alert goes out for one incident.
+"""What happens when a run fails or a feed is late: decisions are answered all the same, and one alert goes out for one
+incident.
 
-What belongs here: the job and the sensors for the bad day. What does not: which fallback answers (`ml_assets.scoring`),
-how an alert travels (`ml_assets.alerts`).
+What belongs here: the job and the sensors for the bad day. What does not: which fallback answers (`ml_assets.scorers`),
+what is late (`ml_assets.degradation`), how an alert travels (`ml_assets.alerts`).
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 import dagster as dg
 from dagster_dbt import DbtCliResource
 
+from dagster_defs.costs import dbt_works_for
 from dagster_defs.priorities import SCORING_PRIORITY, priority_tags
 from dagster_defs.resources import Home
 from dagster_defs.service import answer_landing
-from dagster_defs.warehouse import WAREHOUSE_POOL
+from dagster_defs.warehouse import WAREHOUSE_POOL, forget_earlier_invocations
 from ml_assets import lifecycle
 from ml_assets.declaration import ModelDeclaration
+from ml_assets.degradation import HEALTH, late_tables, tell_of_late, tell_of_no_answers
 from ml_assets.errors import PerennialError
 
 FALLBACK_JOB = "fallback"
 REASON_TAG = "perennial/reason"
+LATE_SECONDS = 30
 
 
 def build_fallback_job(declarations: Mapping[str, ModelDeclaration]) -> dg.JobDefinition:
@@ -32,9 +37,11 @@ def build_fallback_job(declarations: Mapping[str, ModelDeclaration]) -> dg.JobDe
             return False
         began = home.now()
         selected = [f"+{spine}" for spine in spines]
-        build = dbt.cli(
-            ["build", "--exclude-resource-type", "unit_test", "--select", *selected], raise_on_error=False
-        ).wait()
+        with dbt_works_for(context):
+            build = dbt.cli(
+                ["build", "--exclude-resource-type", "unit_test", "--select", *selected], raise_on_error=False
+            ).wait()
+        forget_earlier_invocations(build.target_path)
         if not build.is_successful():
             context.log.warning("the due decisions themselves did not pass: answering those that were published before")
         else:
@@ -50,9 +57,7 @@ def build_fallback_job(declarations: Mapping[str, ModelDeclaration]) -> dg.JobDe
                 report = lifecycle.score_from_spine(home.lake, home.registry, declaration, reason=reason)
             except PerennialError as error:
                 context.log.error(str(error))
-                home.alerts.open(
-                    f"unanswered/{name}", f"{name}: due decisions have no prediction", str(error), now=home.now()
-                )
+                tell_of_no_answers(home.alerts, name, str(error), now=home.now())
                 continue
             context.log.info(f"{name}: {report.rows} decisions answered by the fallback")
             home.alerts.close(f"unanswered/{name}", "They were answered.", now=home.now())
@@ -108,3 +113,25 @@ def build_failure_sensors(fallback: dg.JobDefinition, watched: Sequence[Any]) ->
         home.alerts.close(f"job/{job}", f"Run {context.dagster_run.run_id} succeeded.", now=home.now())
 
     return [failures, recoveries]
+
+
+def build_late_sensor(allowed: Mapping[str, timedelta]) -> dg.SensorDefinition:
+    """Whoever has published: once the tables' health says something new, the incidents of late tables follow it."""
+
+    @dg.sensor(
+        name="late_feeds",
+        minimum_interval_seconds=LATE_SECONDS,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Opens an incident for a landing table that is late by its source's declared freshness.",
+    )
+    def late_feeds(context: dg.SensorEvaluationContext, home: Home) -> dg.SkipReason:
+        parts = [part for part in home.lake.catalog() if part.table == HEALTH]
+        state = ",".join(part.fingerprint for part in parts)
+        if not parts or state == context.cursor:
+            return dg.SkipReason("nothing new was published" if parts else f"{HEALTH} is not published yet")
+        late = late_tables(home.lake.read(HEALTH).to_pylist(), allowed)
+        tell_of_late(home.alerts, late, now=home.now())
+        context.update_cursor(state)
+        return dg.SkipReason(f"late: {', '.join(table.source for table in late)}" if late else "no table is late")
+
+    return late_feeds

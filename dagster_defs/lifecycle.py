@@ -10,6 +10,8 @@ from typing import Any
 import dagster as dg
 
 from dagster_defs.automation import candidate_condition, champion_condition, following_condition
+from dagster_defs.backfill import Span
+from dagster_defs.costs import metered
 from dagster_defs.presentation import interval_markdown, reasons_markdown, scores_markdown, sparkline_markdown
 from dagster_defs.priorities import SCORING_PRIORITY, priority_tags
 from dagster_defs.resources import Home
@@ -17,6 +19,8 @@ from dagster_defs.retries import tried_again
 from dagster_defs.service import answer_landing, freshness
 from ml_assets import lifecycle
 from ml_assets.declaration import ModelDeclaration
+from ml_assets.degradation import tell_of_answers, tell_of_no_answers
+from ml_assets.errors import PerennialError
 
 TRAINING_POOL = "training"
 
@@ -39,6 +43,7 @@ def build_lifecycle_assets(declaration: ModelDeclaration) -> list[Any]:
         **common,
     )
     @tried_again
+    @metered(rows="training_rows")
     def candidate(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult:
         result = lifecycle.make_candidate(
             home.lake,
@@ -71,6 +76,7 @@ def build_lifecycle_assets(declaration: ModelDeclaration) -> list[Any]:
         **common,
     )
     @tried_again
+    @metered()
     def evaluation(home: Home) -> dg.MaterializeResult:
         version = home.registry.versions(model)[-1]
         lifecycle.evaluate_candidate(home.lake, home.registry, declaration, version, now=home.now)
@@ -98,6 +104,7 @@ def build_lifecycle_assets(declaration: ModelDeclaration) -> list[Any]:
         **common,
     )
     @tried_again
+    @metered()
     def champion(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult:
         watched = lifecycle.watch_champion(home.lake, home.registry, declaration)
         if watched and watched.verdict == "roll_back":
@@ -113,6 +120,7 @@ def build_lifecycle_assets(declaration: ModelDeclaration) -> list[Any]:
             )
         version = home.registry.versions(model)[-1]
         evidence = lifecycle.evaluate_candidate(home.lake, home.registry, declaration, version, now=home.now)
+        evidence = lifecycle.with_shadow(home.lake, home.registry, home.decision_log, declaration, evidence)
         result = lifecycle.decide_and_promote(home.registry, home.decision_log, declaration, evidence, now=home.now)
         context.log.info(f"{model} version {version.version}: {result.decision.verdict}")
         return dg.MaterializeResult(
@@ -136,8 +144,23 @@ def build_lifecycle_assets(declaration: ModelDeclaration) -> list[Any]:
         **common,
     )
     @tried_again
-    def predictions(home: Home) -> dg.MaterializeResult:
-        report = lifecycle.score_due(home.lake, home.registry, declaration)
+    @metered()
+    def predictions(context: dg.AssetExecutionContext, home: Home, span: Span) -> dg.MaterializeResult:
+        try:
+            report = lifecycle.score_due(home.lake, home.registry, declaration)
+        except PerennialError as error:
+            tell_of_no_answers(home.alerts, model, str(error), now=home.now())
+            raise
+        tell_of_answers(home.alerts, report, now=home.now())
+        shadow = lifecycle.score_in_shadow(home.lake, home.registry, home.decision_log, declaration)
+        if shadow and shadow.problem:
+            context.log.warning(f"{model}: version {shadow.version} cannot answer in shadow: {shadow.problem}")
+        moments = span.moments()
+        past = (
+            lifecycle.score_past(home.lake, home.registry, declaration, start=moments[0], end=moments[1])
+            if moments
+            else None
+        )
         is_answered = report.status != "no_champion"
         waited = answer_landing(home, declaration, declaration.training_set) if is_answered else None
         dates = home.lake.prediction_dates(model)
@@ -146,8 +169,12 @@ def build_lifecycle_assets(declaration: ModelDeclaration) -> list[Any]:
         return dg.MaterializeResult(
             metadata={
                 "dagster/row_count": report.rows,
+                "written_bytes": sum(file.stat().st_size for file in report.files),
                 "status": report.status,
                 "reason": report.reason or "",
+                **({"version_in_shadow": shadow.version, "answered_in_shadow": shadow.rows} if shadow else {}),
+                **({"answered_after_the_fact": past.rows, "unanswered": past.reason or "none"} if past else {}),
+                "marked_rows": report.marked_rows,
                 "scored_as_of": dg.MetadataValue.text(str(report.as_of)),
                 **({"seconds_since_landing": waited.total_seconds()} if waited is not None else {}),
                 **(
@@ -174,6 +201,7 @@ def build_backtest_asset(declaration: ModelDeclaration) -> dg.AssetsDefinition:
         kinds={"python", "scikitlearn"},
         pool=TRAINING_POOL,
     )
+    @metered()
     def backtest(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult:
         result = lifecycle.run_backtest(
             home.lake,

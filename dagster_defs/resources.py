@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -13,6 +13,7 @@ from dagster_defs.settings import Settings
 from ml_assets.alerts import Alerts
 from ml_assets.decision_log import DecisionLog
 from ml_assets.lake import Lake
+from ml_assets.ledger import Ledger, Spending
 from ml_assets.predictions_due import PredictionsDue
 from ml_assets.registry import Registry
 
@@ -23,6 +24,8 @@ class Home(dg.ConfigurableResource):
     path: str
     lock_file: str
     alert_channels: str = ""  # apprise addresses, separated by spaces
+    budget_cpu_seconds: float = 0.0  # what all runs may spend within `budget_hours`; 0 is no limit
+    budget_hours: float = 24.0
 
     @property
     def lake(self) -> Lake:
@@ -30,7 +33,7 @@ class Home(dg.ConfigurableResource):
 
     @property
     def registry(self) -> Registry:
-        return Registry(Path(self.path) / "registry")
+        return Registry(Path(self.path) / "registry", log=self.decision_log.path)
 
     @property
     def decision_log(self) -> DecisionLog:
@@ -39,6 +42,16 @@ class Home(dg.ConfigurableResource):
     @property
     def alerts(self) -> Alerts:
         return Alerts(Path(self.path) / "alerts.jsonl", tuple(self.alert_channels.split()))
+
+    @property
+    def ledger(self) -> Ledger:
+        return Ledger(Path(self.path) / "lake" / "costs")
+
+    def spending(self) -> Spending | None:
+        """What all runs have spent of their budget; None where none is set."""
+        if not self.budget_cpu_seconds:
+            return None
+        return self.ledger.spending(self.budget_cpu_seconds, timedelta(hours=self.budget_hours), now=self.now())
 
     @property
     def landing(self) -> Path:
@@ -66,4 +79,10 @@ class Home(dg.ConfigurableResource):
 
 
 def build_home(settings: Settings) -> Home:
-    return Home(path=str(settings.home), lock_file=str(settings.lock_file), alert_channels=settings.alerts)
+    return Home(
+        path=str(settings.home),
+        lock_file=str(settings.lock_file),
+        alert_channels=settings.alerts,
+        budget_cpu_seconds=settings.budget_cpu_seconds,
+        budget_hours=settings.budget_hours,
+    )

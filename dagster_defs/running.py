@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 
@@ -45,11 +46,13 @@ def run_job(
     output: Path,
     selection: Sequence[dg.AssetKey] | None = None,
     tags: Mapping[str, str] | None = None,
+    config: Mapping[str, Any] | None = None,
 ) -> str:
     """Runs one job in this process; returns the id of its run. What its parts print is appended to the file `output`.
 
     Args:
         job: its name; `ANY_ASSETS` with a selection runs just these.
+        config: its run configuration, as in the UI's launchpad.
 
     Raises:
         PerennialError: naming the first step or check that failed, and where to read on.
@@ -67,23 +70,28 @@ def run_job(
                 instance=instance,
                 tags=tags,
                 raise_on_error=False,
-                run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+                run_config={**(config or {}), "loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
             )
     finally:
         watcher.stop()
     if not result.success:
         failures = [event for event in result.all_events if event.is_step_failure]
-        detail = (
-            failures[0].step_failure_data.error_display_string.strip()
-            if failures
-            else "the run ended without saying why"
-        )
+        detail = _cause_of(failures[0]) if failures else "the run ended without saying why"
         name = failures[0].step_key if failures else job
         raise PerennialError(
             f"{job}: step {name} failed. What was published before stands.\n{detail[-2000:]}\n"
             f"See it with: make up (run {result.run_id})"
         )
     return result.run_id
+
+
+def _cause_of(failure: dg.DagsterEvent) -> str:
+    """What went wrong at the root, without the path that led there; that stands in the run's own log."""
+    error = failure.step_failure_data.error
+    while error is not None and error.cause is not None:
+        error = error.cause
+    text = error.message if error is not None else failure.step_failure_data.error_display_string
+    return text.split(": ", 1)[-1].strip()[-2000:]
 
 
 class _Watcher(threading.Thread):

@@ -30,6 +30,10 @@ class Settings(BaseSettings):
     alerts: str = Field(
         default="", description="Apprise addresses, separated by spaces, that are told of incidents besides the file."
     )
+    budget_cpu_seconds: float = Field(
+        default=0.0, ge=0, description="CPU seconds that all runs may spend within `budget_hours`; 0 is no limit."
+    )
+    budget_hours: float = Field(default=24.0, gt=0, description="The span of that budget, ending now.")
 
     @property
     def landing(self) -> Path:

@@ -6,6 +6,7 @@ What belongs here: reading what stands. What does not: changing anything, or com
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -22,9 +23,13 @@ from dagster_defs.service import last_made, levels_of, name_lateness, states_now
 from dagster_defs.settings import Settings
 from ml_assets.alerts import Incident
 from ml_assets.declaration import read_declarations
+from ml_assets.degradation import HEALTH, allowed_silence, in_words, late_tables
+from ml_assets.ledger import Total
 from ml_assets.model_declaration import ModelDeclaration
 from ml_assets.moments import words_of
 from ml_assets.service_levels import find_lateness
+from ml_assets.shadow import challenger_in_shadow
+from ml_assets.versions import last_seen
 
 OVERALL = "overall"
 
@@ -39,6 +44,7 @@ def gather_status(settings: Settings) -> dict[str, Any]:
         "tables": len(published),
         "models": {},
         "checks": _checks(settings),
+        "budget": spending.text if (spending := home.spending()) else None,
         "late": _late(settings, home.now()),
         "incidents": [{"key": one.key, "since": one.at, "title": one.title} for one in _open(home)],
     }
@@ -50,9 +56,16 @@ def gather_status(settings: Settings) -> dict[str, Any]:
     performance = (
         home.lake.read("mon_model__performance").to_pandas() if "mon_model__performance" in published else None
     )
+    manifest = json.loads(manifest_path(settings).read_text())
+    answer["late_feeds"] = []
+    if HEALTH in published:
+        late = late_tables(home.lake.read(HEALTH).to_pylist(), allowed_silence(manifest))
+        answer["late_feeds"] = [f"{table.source}: {in_words(table)}" for table in late]
+    answer["registry"] = home.registry.trouble()
     landed = landing_times(settings.landing)
-    for name, declaration in read_declarations(manifest_path(settings)).items():
-        champion = home.registry.champion(name)
+    for name, declaration in read_declarations(manifest).items():
+        standing = last_seen(home.registry.root, name) if answer["registry"] else home.registry.standing(name)
+        champion = standing.champion if standing else None
         metric = declaration.evaluation.metric
         answer["models"][name] = {
             "champion": champion.version if champion else None,
@@ -61,6 +74,7 @@ def gather_status(settings: Settings) -> dict[str, Any]:
             "judged": _judged(home, name, champion.version) if champion else {},
             "metric": metric,
             "live": _live(performance, name, metric),
+            "in_shadow": None if answer["registry"] else _in_shadow(home, declaration),
             "last_decision": _last_decision(home, name),
             "service": _service(home, declaration, landed),
         }
@@ -69,9 +83,11 @@ def gather_status(settings: Settings) -> dict[str, Any]:
 
 
 def _next(answer: dict[str, Any]) -> str | None:
-    """What a home needs that has not come far yet; None once every model has a champion."""
+    """What a home needs that has not come far yet, or has lost its registry; None if nothing."""
     if answer["watermark"] is None:
         return "no data published yet: perennial land, then dbt build, or make run"
+    if answer["registry"]:
+        return "nothing is trained or promoted until the registry can be read; the champions last seen predict"
     bare = [name for name, model in answer["models"].items() if model["champion"] is None]
     return f"no champion yet of {', '.join(bare)}: perennial run, or the job refresh" if bare else None
 
@@ -110,6 +126,15 @@ def _service(home: Home, declaration: ModelDeclaration, landed: list[datetime]) 
         "waiting_since": since,
         "is_overdue": bool(due and since and now - since > due),
     }
+
+
+def _in_shadow(home: Home, declaration: ModelDeclaration) -> dict[str, Any] | None:
+    """The version that answers beside the champion, since when and until when (data time)."""
+    challenger = challenger_in_shadow(home.registry, home.decision_log, declaration)
+    if challenger is None or declaration.gates.shadow is None:
+        return None
+    until = challenger.as_of + declaration.gates.shadow
+    return {"version": challenger.version, "since": challenger.as_of, "until": until}
 
 
 def _last_decision(home: Home, model: str) -> dict[str, Any] | None:
@@ -187,15 +212,19 @@ def show_status(answer: dict[str, Any], console: Console) -> None:
         named = name_lateness([one["asset"] for one in late["assets"]], late["behind"])
         made = _moment(first["last_made"])
         console.print(f"  [red]late[/] {named}: last made {made}, {first['late_after']} may pass", soft_wrap=True)
+    for text in answer["late_feeds"]:
+        console.print(f"  [red]late feed[/] {text}", soft_wrap=True)
+    if answer["registry"]:
+        console.print(f"  [red]registry[/] {answer['registry']}; {answer['next']}", soft_wrap=True)
     for incident in answer["incidents"]:
         console.print(f"  [red]open since {_moment(incident['since'])}[/] {incident['title']}", soft_wrap=True)
     for name, model in answer["models"].items():
-        _show_model(name, model, console)
+        _show_model(name, model, console, "its champion is not known" if answer["registry"] else "has no champion yet")
 
 
-def _show_model(name: str, model: dict[str, Any], console: Console) -> None:
+def _show_model(name: str, model: dict[str, Any], console: Console, without: str) -> None:
     if model["champion"] is None:
-        console.print(f"\n[bold]{name}[/] has no champion yet")
+        console.print(f"\n[bold]{name}[/] {without}")
     else:
         console.print(
             f"\n[bold]{name}[/] version {model['champion']}, {model['training_rows']:,} rows,"
@@ -209,6 +238,9 @@ def _show_model(name: str, model: dict[str, Any], console: Console) -> None:
             f" of {live['days']} days whose outcome is known"
         )
     _show_service(model["service"], console)
+    if model["in_shadow"]:
+        shadow = model["in_shadow"]
+        console.print(f"  in shadow: version {shadow['version']} answers beside it until {_moment(shadow['until'])}")
     last = model["last_decision"]
     if last:
         console.print(
@@ -217,6 +249,43 @@ def _show_model(name: str, model: dict[str, Any], console: Console) -> None:
         )
         for reason in last["reasons"]:
             console.print(f"    [dim]- {reason}[/]", soft_wrap=True)
+
+
+def prediction_counts(
+    settings: Settings, declarations: Sequence[ModelDeclaration], start: datetime, end: datetime
+) -> dict[str, tuple[int, int]]:
+    """Of each model, how many decisions there were from `start` through `end`, and how many have a prediction."""
+    lake = build_home(settings).lake
+    answer: dict[str, tuple[int, int]] = {}
+    for declaration in declarations:
+        decided = lake.read(declaration.training_set, [declaration.decision_at])[declaration.decision_at].to_pandas()
+        within = decided.between(pd.Timestamp(start).tz_localize(None), pd.Timestamp(end).tz_localize(None))
+        dates = [day for day in lake.prediction_dates(declaration.name) if start.date() <= day <= end.date()]
+        made = lake.read_predictions(declaration.name, dates, ["decision_at"])["decision_at"].to_pandas()
+        made = made[made.between(pd.Timestamp(start).tz_localize(None), pd.Timestamp(end).tz_localize(None))]
+        answer[declaration.name] = (int(within.sum()), len(made))
+    return answer
+
+
+def costs_table(totals: Sequence[Total]) -> Table:
+    """One line each, and all of them together."""
+    table = Table(box=None, header_style="dim", padding=(0, 1))
+    table.add_column("", no_wrap=True)
+    for heading in ("times", "failed", "CPU s", "wall s", "rows", "MB"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for total in totals:
+        table.add_row(
+            total.name,
+            str(total.times),
+            str(total.failures) if total.failures else "",
+            f"{total.cpu_seconds:,.1f}",
+            f"{total.wall_seconds:,.1f}",
+            f"{total.rows:,}" if total.rows else "",
+            f"{total.bytes / 1e6:,.1f}" if total.bytes else "",
+        )
+    cpu, wall = sum(total.cpu_seconds for total in totals), sum(total.wall_seconds for total in totals)
+    table.add_row("[bold]in all", "", "", f"[bold]{cpu:,.1f}", f"[bold]{wall:,.1f}", "", "")
+    return table
 
 
 def _show_service(service: dict[str, Any], console: Console) -> None:

@@ -4,6 +4,8 @@ What belongs here: how a dbt project looks in Dagster. What does not: what its m
 table's name, but for the door, and for the sources of the lake, which stand for what the models' lifecycle writes.
 """
 
+import re
+import shutil
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -12,6 +14,8 @@ from typing import Any
 import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtCliResource, DbtProject, dbt_assets
 
+from dagster_defs.backfill import Span, backfill_arguments
+from dagster_defs.costs import dbt_works_for
 from dagster_defs.manifest import dbt_executable
 from dagster_defs.resources import Home
 from dagster_defs.retries import SECONDS_BETWEEN_DBT, trying_again
@@ -23,16 +27,19 @@ WAREHOUSE_POOL = "warehouse"
 LAKE_SOURCE = "lake"
 # The table that looks at every file which has landed.
 DOOR = dg.AssetKey(["stg_landing__files"])
-# A table of the source `lake` stands for this asset of every declared model.
-# Which asset of each model writes which table of the lake. dbt reads all of them after the last one, because each wait
-# of its own would start dbt once more.
+# Which asset of each model writes which table of the lake; None is written by everything that runs. dbt reads all of
+# them after the last one, because each wait of its own would start dbt once more.
 LAST_STEP = "predictions"
-LAKE_TABLES = {
+LAKE_TABLES: dict[str, str | None] = {
     "predictions": "predictions",
     "evaluations": "evaluation",
     "reference_predictions": "evaluation",
     "decisions": "champion",
+    "costs": None,
 }
+# dagster-dbt gives every invocation of dbt a folder of its own in dbt's target folder: <op>-<run>-<invocation>.
+_INVOCATION = re.compile(r"(\w+-[0-9a-f]{7}-)?[0-9a-f]{7}")
+KEPT_INVOCATIONS = 10
 
 
 class Translator(DagsterDbtTranslator):
@@ -50,8 +57,9 @@ class Translator(DagsterDbtTranslator):
         deps: list[dg.AssetDep] = []
         for dep in spec.deps:
             path = dep.asset_key.path
-            if path[0] == LAKE_SOURCE and path[-1] in LAKE_TABLES:
-                steps = dict.fromkeys((LAKE_TABLES[path[-1]], LAST_STEP))
+            if path[0] == LAKE_SOURCE:
+                written_by = LAKE_TABLES[path[-1]]
+                steps = dict.fromkeys((written_by, LAST_STEP)) if written_by else ()
                 deps += [dg.AssetDep(dg.AssetKey([model, step])) for model in self._models for step in steps]
             else:
                 deps.append(dep)
@@ -99,17 +107,29 @@ def build_dbt_assets(
         name="dbt",
         pool=WAREHOUSE_POOL,
     )
-    def dbt_project_assets(context: dg.AssetExecutionContext, dbt: DbtCliResource, home: Home) -> Iterator[Any]:
+    def dbt_project_assets(
+        context: dg.AssetExecutionContext, dbt: DbtCliResource, home: Home, span: Span
+    ) -> Iterator[Any]:
         # Unit tests try the code, not the data: they run where the code changes, in `make test` and in a shell.
         began = home.now()
+        anew = backfill_arguments(context, home, span)
         with trying_again(SECONDS_BETWEEN_DBT):
-            build = dbt.cli(["build", "--exclude-resource-type", "unit_test"], context=context)
+            with dbt_works_for(context):
+                build = dbt.cli(["build", "--exclude-resource-type", "unit_test", *anew], context=context)
+            forget_earlier_invocations(build.target_path)
             yield from _when_published(build.stream(), home.lake)
         made = context.selected_asset_keys
         for key in answering.keys() & made if DOOR in made else ():
             home.due.note_reading(answering[key], began)
 
     return dbt_project_assets
+
+
+def forget_earlier_invocations(present: Path) -> None:
+    """Removes what earlier invocations of dbt have left beside the present one (logs, artifacts), but for the last."""
+    beside = [one for one in present.parent.glob("*") if one.is_dir() and _INVOCATION.fullmatch(one.name)]
+    for folder in sorted(beside, key=lambda one: one.stat().st_mtime, reverse=True)[KEPT_INVOCATIONS:]:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _when_published(events: Iterable[Any], lake: Lake) -> Iterator[Any]:

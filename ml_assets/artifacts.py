@@ -80,6 +80,11 @@ class ArtifactStore:
                 f"{path}: there is no such model file; restore it from a backup, or train again: the same data gives "
                 "the same file"
             ) from None
+        except OSError as error:
+            raise ArtifactMissing(
+                f"{path}: the model file cannot be read ({error.strerror}); give this user the right to, or restore it "
+                "from a backup"
+            ) from None
         found = hashlib.sha256(content).hexdigest()
         if found != sha256:
             raise ArtifactCorrupt(

@@ -189,6 +189,12 @@ class _Reader:
                 f"found {metric!r}{other}; use one of {', '.join(known)}{did_you_mean(metric, known)}",
             )
         self._check_estimator("estimator", block.estimator, block.task)
+        if block.service.max_missing is not None and block.service.fallback == "none":
+            self.report_ml(
+                "service.max_missing",
+                f"found {block.service.max_missing}, and no fallback that could answer such a row; "
+                "say fallback: baseline, or take it out",
+            )
         for position, baseline in enumerate(block.evaluation.baselines or ()):
             self._check_estimator(f"evaluation.baselines.{position}.estimator", baseline.estimator, block.task)
 

@@ -109,7 +109,10 @@ class Evaluation(_Block):
 
 
 class Gates(_Block):
-    """What a candidate must pass to become champion."""
+    """What a candidate must pass to become champion.
+
+    `shadow`: for so long it answers beside the champion before it may win (data time).
+    """
 
     beats_baselines: bool | Literal["significantly"] = True
     against_champion: Literal["not_worse", "better", "none"] = "not_worse"
@@ -118,6 +121,7 @@ class Gates(_Block):
     max_slice_regression: NotNegative | None = None
     max_latency_milliseconds: Positive | None = None
     max_refit_regression: NotNegative = 0.1
+    shadow: Duration | None = None
     min_rows: Annotated[int, Field(ge=1)] = 500
     min_slice_rows: Annotated[int, Field(ge=1)] = 200
 
@@ -173,12 +177,14 @@ class Service(_Block):
 
     `predictions_due`: what lands is answered within so long, counted from the first file that landed until the
     predictions of the run that read it stand (`predictions_due.py`). `late_after`: made anew at least so often,
-    whether or not anything lands.
+    whether or not anything lands. `max_missing`: a row that
+    misses more than this of what the model relies on is answered by the fallback.
     """
 
     predictions_due: Duration | None = None
     late_after: Level | None = None
     fallback: Literal["baseline", "none"] = "baseline"
+    max_missing: Annotated[float, Field(gt=0, lt=1)] | None = None
 
 
 class TableService(_Block):

@@ -15,6 +15,7 @@ the thing, the place and the remedy, and says all three.
     │   ├── ArtifactCorrupt     the bytes are not those of its name
     │   └── ArtifactNotTrusted  the file holds types that nobody allowed
     ├── RegistryError
+    │   ├── RegistryUnreachable gone, damaged, locked: it cannot be asked
     │   ├── VersionMissing      no such version
     │   ├── NoChampion          nothing has been promoted, or nothing is left to go back to
     │   └── ChampionChanged     another version is champion than the one that was judged against; may pass
@@ -26,6 +27,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import ClassVar
 
 # What is said of a lock that somebody else holds: DuckDB (through dbt) and SQLite (through SQLAlchemy and MLflow).
@@ -91,6 +93,14 @@ class ArtifactNotTrusted(ArtifactError):
 
 class RegistryError(PerennialError):
     """The registry cannot do what was asked."""
+
+
+class RegistryUnreachable(RegistryError):
+    """The registry cannot be asked; `trouble` is what is wrong, without the place and the remedy."""
+
+    def __init__(self, file: Path, trouble: str, remedy: str) -> None:
+        self.trouble = f"{file.name} {trouble}"
+        super().__init__(f"{file} {trouble}; {remedy}")
 
 
 class VersionMissing(RegistryError):

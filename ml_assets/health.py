@@ -22,6 +22,7 @@ import pyarrow.compute
 from ml_assets.decision_rows import moments
 from ml_assets.errors import LakeError, TableMissing
 from ml_assets.lake import Lake
+from ml_assets.ledger import Spending
 from ml_assets.metrics import METRICS, Floats, measure
 from ml_assets.model_declaration import ModelDeclaration
 from ml_assets.moments import from_datetime64, in_utc
@@ -83,12 +84,14 @@ def gather_health(
     lock_hash: str,
     failed_checks: Sequence[str] = (),
     spent_cpu_seconds: Callable[[datetime], float] | None = None,
+    spending: Spending | None = None,
 ) -> HealthEvidence:
     """All that a decision about retraining may rest on, as of what is published now.
 
     Args:
         failed_checks: names of blocking checks whose latest answer is no.
         spent_cpu_seconds: what the model's trainings since a moment (data time) have cost.
+        spending: what all runs have spent of a common budget, if there is one.
 
     Raises:
         LakeError: if the training set is not published.
@@ -111,6 +114,7 @@ def gather_health(
         windows=health_windows(lake, declaration, champion, as_of) if champion else (),
         spent_cpu_seconds=spent_cpu_seconds(as_of - budget.within) if budget and spent_cpu_seconds else 0.0,
         failed_checks=tuple(failed_checks),
+        spending=spending,
     )
 
 

@@ -61,6 +61,9 @@ REFERENCE_SCHEMA = pa.schema(
 RELIANCE_SCHEMA = pa.schema(
     [("model", pa.string()), ("version", pa.int32()), ("feature", pa.string()), ("reliance", pa.float64())]
 )
+NULL_SHARE_SCHEMA = pa.schema(
+    [("model", pa.string()), ("version", pa.int32()), ("feature", pa.string()), ("null_share", pa.float64())]
+)
 _DATE_FILE = re.compile(r"\d{4}-\d\d-\d\d\.parquet")
 
 
@@ -124,9 +127,10 @@ class Lake:
         """How many rows of the table are published."""
         return sum(part.rows for part in self.parts(table))
 
-    def columns(self, table: str) -> tuple[str, ...]:
-        """The columns of the table, from the newest part's own schema."""
-        return tuple(pq.ParquetFile(pa.BufferReader(self.verified_bytes(self.parts(table)[-1]))).schema_arrow.names)
+    def columns(self, table: str, part: Part | None = None) -> tuple[str, ...]:
+        """The columns of the table, from the newest part's own schema or from that of another."""
+        chosen = part or self.parts(table)[-1]
+        return tuple(pq.ParquetFile(pa.BufferReader(self.verified_bytes(chosen))).schema_arrow.names)
 
     def table_hash(self, table: str) -> str:
         """sha256 over the parts' names and hashes, so it changes if a published byte does; reads no part."""
@@ -202,7 +206,10 @@ class Lake:
         files = sorted((self.root / "tables").glob("*.parquet"))
         return tuple(file for file in files if file not in named and file.stat().st_mtime < before)
 
-    def predictions_folder(self, model: str) -> Path:
+    def predictions_folder(self, model: str, shadow: int | None = None) -> Path:
+        """Of the model's predictions, or of those that one version makes in shadow."""
+        if shadow is not None:
+            return self.root / "shadow_predictions" / model / str(shadow)
         return self.root / "predictions" / model
 
     def prediction_rows_by_date(self, model: str) -> dict[date, int]:
@@ -215,21 +222,25 @@ class Lake:
         )
         return {date.fromisoformat(path.stem): pq.read_metadata(path).num_rows for path in files}
 
-    def prediction_dates(self, model: str) -> tuple[date, ...]:
+    def prediction_dates(self, model: str, shadow: int | None = None) -> tuple[date, ...]:
         """The decision dates that have a predictions file; a listing of names, no file is opened."""
-        folder = self.predictions_folder(model)
+        folder = self.predictions_folder(model, shadow)
         names = (
             sorted(path.name for path in folder.iterdir() if _DATE_FILE.fullmatch(path.name)) if folder.exists() else []
         )
         return tuple(date.fromisoformat(name.removesuffix(".parquet")) for name in names)
 
     def read_predictions(
-        self, model: str, dates: Iterable[date] | None = None, columns: Sequence[str] | None = None
+        self,
+        model: str,
+        dates: Iterable[date] | None = None,
+        columns: Sequence[str] | None = None,
+        shadow: int | None = None,
     ) -> pa.Table:
         """The model's predictions, of all decision dates or of those given, ordered by date and key."""
-        present = self.prediction_dates(model)
+        present = self.prediction_dates(model, shadow)
         chosen = present if dates is None else sorted(set(dates) & set(present))
-        folder = self.predictions_folder(model)
+        folder = self.predictions_folder(model, shadow)
         pieces = [_read_file(folder / f"{day}.parquet", columns) for day in chosen]
         names = columns or PREDICTION_SCHEMA.names
         return (
@@ -238,10 +249,10 @@ class Lake:
             else pa.schema([PREDICTION_SCHEMA.field(name) for name in names]).empty_table()
         )
 
-    def write_predictions(self, model: str, day: date, rows: pa.Table) -> Path:
+    def write_predictions(self, model: str, day: date, rows: pa.Table, shadow: int | None = None) -> Path:
         """Replaces one decision date's predictions, whole or not at all."""
         ordered = rows.cast(PREDICTION_SCHEMA).sort_by([("decision_at", "ascending"), ("decision_key", "ascending")])
-        path = self.predictions_folder(model) / f"{day}.parquet"
+        path = self.predictions_folder(model, shadow) / f"{day}.parquet"
         write_whole(path, parquet_bytes(ordered))
         return path
 
@@ -280,6 +291,18 @@ class Lake:
         path = self.root / "reliance" / model / f"{version}.parquet"
         rows = _read_file(path).to_pylist() if path.exists() else []
         return {row["feature"]: row["reliance"] for row in rows}
+
+    def write_null_shares(self, model: str, version: int, shares: Mapping[str, float]) -> Path:
+        """How often each feature was null in what a version learned from (see `missing.py`)."""
+        columns = [[model] * len(shares), [version] * len(shares), list(shares), list(shares.values())]
+        path = self.root / "null_shares" / model / f"{version}.parquet"
+        return _write_if_other(path, parquet_bytes(pa.table(columns, schema=NULL_SHARE_SCHEMA)))
+
+    def read_null_shares(self, model: str, version: int) -> dict[str, float]:
+        """By feature; empty if they were never counted."""
+        path = self.root / "null_shares" / model / f"{version}.parquet"
+        rows = _read_file(path).to_pylist() if path.exists() else []
+        return {row["feature"]: row["null_share"] for row in rows}
 
 
 def _read_file(path: Path, columns: Sequence[str] | None = None) -> pa.Table:

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from time import process_time
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -26,12 +26,14 @@ from ml_assets.evidence import load_evidence, question_of, save_evidence
 from ml_assets.health import FEWEST_OUTCOMES, gather_health
 from ml_assets.judging import Clock, judge
 from ml_assets.lake import EVALUATION_SCHEMA, Lake
+from ml_assets.ledger import Spending
 from ml_assets.model_declaration import ModelDeclaration
 from ml_assets.moments import from_datetime64, in_utc, text_of
-from ml_assets.promotion import CANDIDATE, Decision, Evidence, decide_promotion
+from ml_assets.promotion import CANDIDATE, Decision, Evidence, Reason, Verdict, decide_promotion
 from ml_assets.registry import Registry, Version
 from ml_assets.retraining import HealthEvidence, HealthWindow, RetrainingDecision, decide_retraining
-from ml_assets.scoring import ScoringReport, score_due, score_from_spine
+from ml_assets.scoring import ScoringReport, score_due, score_from_spine, score_past
+from ml_assets.shadow import ShadowReport, challenger_in_shadow, gather_shadow, score_in_shadow
 from ml_assets.training import Progress, code_version, identify, train
 from ml_assets.watching import WatchDecision, decide_rollback, gather_watch
 
@@ -46,16 +48,22 @@ __all__ = [
     "RetrainingResult",
     "RollbackResult",
     "ScoringReport",
+    "ShadowReport",
+    "challenger_in_shadow",
     "decide_and_promote",
     "decide_on_retraining",
+    "decide_on_shadow",
     "evaluate_candidate",
     "make_candidate",
     "rollback",
     "run_backtest",
     "score_due",
     "score_from_spine",
+    "score_in_shadow",
+    "score_past",
     "watch_champion",
     "watermark",
+    "with_shadow",
 ]
 
 
@@ -200,6 +208,11 @@ def decide_and_promote(
         )
     summary = _summary(evidence, declaration)
     logged = _logged_before(log, evidence, summary)
+    if logged is not None and logged.verdict != decision.verdict:
+        if logged.verdict == "in_shadow":
+            logged = None
+        else:  # outcomes that became known since may say something else, but what was decided is decided
+            decision = Decision(cast(Verdict, logged.verdict), tuple(Reason(**reason) for reason in logged.reasons))
     is_new = logged is None
     if logged is None:
         logged = log.append(
@@ -218,8 +231,31 @@ def decide_and_promote(
     return PromotionResult(decision, logged, is_new, champion)
 
 
+def with_shadow(
+    lake: Lake, registry: Registry, log: DecisionLog, declaration: ModelDeclaration, evidence: Evidence
+) -> Evidence:
+    """The evidence with what the version's time in shadow shows, if it is in shadow."""
+    challenger = challenger_in_shadow(registry, log, declaration)
+    if challenger is None or challenger.version != evidence.version:
+        return evidence
+    return replace(evidence, shadow=gather_shadow(lake, registry, declaration, challenger))
+
+
+def decide_on_shadow(
+    lake: Lake, registry: Registry, log: DecisionLog, declaration: ModelDeclaration, *, now: Clock
+) -> Decision | None:
+    """What would be decided now about the challenger in shadow, without acting on it; None if there is none."""
+    challenger = challenger_in_shadow(registry, log, declaration)
+    if challenger is None:
+        return None
+    evidence = evaluate_candidate(lake, registry, declaration, challenger, now=now)
+    return decide_promotion(with_shadow(lake, registry, log, declaration, evidence), declaration.gates)
+
+
 def rollback(registry: Registry, log: DecisionLog, model: str, *, now: Clock, reason: str) -> RollbackResult:
     """Puts the previous champion back; the present one is marked and does not return by itself.
+
+    One that was cut short between its line in the log and the registry is finished, not logged again.
 
     Raises:
         NoChampion: if there is no champion, or none before it.
@@ -229,7 +265,7 @@ def rollback(registry: Registry, log: DecisionLog, model: str, *, now: Clock, re
         state = "has no champion yet" if present is None else f"has only had one champion, version {present.version}"
         raise NoChampion(f"{model}: {state}; there is nothing to go back to. Train and promote another version instead")
     registry.load(previous)  # a champion that cannot be read is no way back: this raises before anything moves
-    logged = log.append(
+    logged = _rollback_begun(log, model, previous, present) or log.append(
         decided_at=now(),
         as_of=previous.as_of,
         model=model,
@@ -243,6 +279,13 @@ def rollback(registry: Registry, log: DecisionLog, model: str, *, now: Clock, re
     return RollbackResult(registry.roll_back(model, present.version), present, logged)
 
 
+def _rollback_begun(log: DecisionLog, model: str, previous: Version, present: Version) -> LoggedDecision | None:
+    moves = [one for one in log.read() if one.model == model and one.verdict in ("promoted", "rolled_back")]
+    last = moves[-1] if moves else None
+    same = last and (last.kind, last.version, last.previous_version) == ("rollback", previous.version, present.version)
+    return last if same else None
+
+
 def decide_on_retraining(
     lake: Lake,
     registry: Registry,
@@ -252,12 +295,14 @@ def decide_on_retraining(
     lock_hash: str,
     now: Clock,
     failed_checks: Sequence[str] = (),
+    spending: Spending | None = None,
 ) -> RetrainingResult:
     """Decides whether a new candidate is worth its cost, and logs the verdict when it is another than the last one.
 
     Raises:
         LakeError: if the training set is not published.
     """
+    challenger = challenger_in_shadow(registry, log, declaration)
     evidence = gather_health(
         lake,
         registry,
@@ -265,7 +310,9 @@ def decide_on_retraining(
         lock_hash=lock_hash,
         failed_checks=failed_checks,
         spent_cpu_seconds=partial(_training_cost, registry, declaration.name),
+        spending=spending,
     )
+    evidence = replace(evidence, in_shadow=challenger.version if challenger else None)
     decision = decide_retraining(evidence, declaration.retraining)
     if not _is_news(log, evidence, decision):
         return RetrainingResult(decision, evidence, None)

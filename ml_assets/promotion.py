@@ -14,15 +14,34 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 from ml_assets.declaration_schema import Gates
 from ml_assets.evaluation import OVERALL, Comparison, Score
 
-Verdict = Literal["promoted", "rejected", "kept"]
+Verdict = Literal["promoted", "rejected", "in_shadow", "kept"]
 CANDIDATE = "candidate"
 CHAMPION = "champion"
+# A challenger that leaves more of its decisions unanswered than this has failed in shadow.
+MOST_MISSED = 0.01
+
+
+@dataclass(frozen=True)
+class ShadowEvidence:
+    """How a challenger did in shadow since it was trained: `served` so long, up to the newest decision answered.
+
+    Within the declared time, `rows` decisions of the champion's with a known outcome were answered by it too, `missed`
+    were not. On those it is `worse_by` than the champion, paired by day; `low` and `high` are the central interval.
+    """
+
+    since: datetime
+    served: timedelta
+    rows: int = 0
+    missed: int = 0
+    worse_by: float | None = None
+    low: float | None = None
+    high: float | None = None
 
 
 @dataclass(frozen=True)
@@ -52,6 +71,7 @@ class Evidence:
     fitted_schema: tuple[tuple[str, str], ...]
     latency_milliseconds: float | None
     rolled_back: bool
+    shadow: ShadowEvidence | None = None
 
 
 @dataclass(frozen=True)
@@ -78,12 +98,22 @@ class Decision:
 
 
 def decide_promotion(evidence: Evidence, gates: Gates) -> Decision:
-    """`promoted` if every gate holds, `kept` if the version is the champion already, else `rejected`."""
+    """`promoted` if every gate holds, `in_shadow` if only time is missing that it must answer beside the champion for,
+    `kept` if the version is the champion already, else `rejected`.
+    """
     if evidence.champion_version == evidence.version:
         return Decision(
             "kept", (Reason("is_champion", True, None, None, f"Version {evidence.version} is the champion already."),)
         )
     reasons = [reason for gate in _GATES for reason in gate(evidence, gates)]
+    if not all(reason.passed for reason in reasons):
+        return Decision("rejected", tuple(reasons))
+    if gates.shadow is None or evidence.champion_version is None or evidence.champion_unusable:
+        return Decision("promoted", tuple(reasons))
+    waits = _waits_in_shadow(evidence, gates, gates.shadow)
+    if waits is not None:
+        return Decision("in_shadow", (*reasons, waits))
+    reasons += _did_well_in_shadow(evidence, gates)
     return Decision("promoted" if all(reason.passed for reason in reasons) else "rejected", tuple(reasons))
 
 
@@ -233,6 +263,41 @@ def _latency(evidence: Evidence, gates: Gates) -> Iterable[Reason]:
         else f"One prediction takes {figure:.2f} ms; {gates.max_latency_milliseconds:g} ms are allowed."
     )
     yield Reason("latency", passed, figure, gates.max_latency_milliseconds, text)
+
+
+def _waits_in_shadow(evidence: Evidence, gates: Gates, span: timedelta) -> Reason | None:
+    """None once it has served the declared time and enough outcomes of that are known."""
+    shadow = evidence.shadow or ShadowEvidence(evidence.as_of, timedelta(0))
+    day = timedelta(days=1)
+    if shadow.served < span:
+        text = (
+            f"It answers beside champion {evidence.champion_version} until {shadow.since + span:%Y-%m-%d %H:%M} UTC "
+            f"before it may win; {max(shadow.served / day, 0.0):.1f} of {span / day:g} days have passed."
+        )
+        return Reason("shadow", False, round(shadow.served / day, 2), span / day, text)
+    known = shadow.rows + shadow.missed
+    if known < gates.min_rows:
+        text = f"{known:,} decisions of its time in shadow have a known outcome; {gates.min_rows:,} are asked for."
+        return Reason("shadow", False, known, gates.min_rows, text)
+    return None
+
+
+def _did_well_in_shadow(evidence: Evidence, _: Gates) -> list[Reason]:
+    shadow = evidence.shadow
+    assert shadow is not None
+    missed = shadow.missed / (shadow.rows + shadow.missed)
+    text = f"In shadow it left {shadow.missed:,} of {shadow.rows + shadow.missed:,} decisions unanswered."
+    reasons = [Reason("shadow_answers", missed <= MOST_MISSED, round(missed, 4), MOST_MISSED, text)]
+    if shadow.worse_by is not None:
+        figure = shadow.worse_by if shadow.low is None else shadow.low
+        interval = "" if shadow.low is None else f" (between {shadow.low:+.4f} and {shadow.high:+.4f})"
+        text = (
+            f"{'S' if figure > 0 else 'Not s'}ignificantly worse than champion {evidence.champion_version} on the "
+            f"{shadow.rows:,} decisions that both answered in its time: {evidence.metric} worse by "
+            f"{shadow.worse_by:+.4f}{interval}."
+        )
+        reasons.append(Reason("shadow", figure <= 0, figure, 0.0, text))
+    return reasons
 
 
 _GATES: tuple[Callable[[Evidence, Gates], Iterable[Reason]], ...] = (

@@ -1,12 +1,16 @@
 """The versions of each model: MLflow on SQLite, behind the few verbs that the lifecycle needs.
 
-What belongs here: what is remembered of a version and which one is champion. What does not: model files
-(`artifacts.py`), verdicts (`promotion.py`).
+What belongs here: versions into MLflow and out, and which one is champion. What does not: model files (`artifacts.py`),
+verdicts (`promotion.py`).
 
 MLflow holds parameters, metrics and tags; its UI shows them. All that the lifecycle itself reads is in the version's
 tags. Writers are kept apart by a file lock, and every verb may be repeated: logging a candidate that is there returns
 its version. The champion is the alias `champion`; the line of champions before it is a tag of the registered model,
 written before the alias moves, so a crash between the two leaves a line that is read correctly.
+
+A database that cannot be asked is an error of every verb but one: `standing` then answers from the file
+`champions/<model>.json`, which holds the champion last seen and the one before it. It is derived, and written anew
+whenever it would say something else.
 """
 
 from __future__ import annotations
@@ -14,20 +18,20 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import datetime
-from functools import cached_property
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from functools import cached_property, wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, TypeVar
 
 from filelock import FileLock
 
 from ml_assets.artifacts import ArtifactStore
-from ml_assets.errors import NoChampion, VersionMissing
+from ml_assets.errors import NoChampion, RegistryUnreachable, VersionMissing
 from ml_assets.moments import moment_of, text_of
+from ml_assets.reachability import check_database, is_of_the_database, unreachable
 from ml_assets.training import Candidate
+from ml_assets.versions import Standing, Version, last_seen, remember
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -38,51 +42,42 @@ LOCK_SECONDS = 120
 _LINE = "perennial.champions"
 _ROLLED_BACK = "rolled_back"
 _LONGEST_PARAM = 500
+_NO_SUCH = "RESOURCE_DOES_NOT_EXIST"
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
 
 
-@dataclass(frozen=True)
-class Version:
-    """What is remembered of one version of one model."""
+def _asks(verb: Callable[Concatenate[Registry, _P], _R]) -> Callable[Concatenate[Registry, _P], _R]:
+    """A verb that needs the database: what keeps it from answering becomes one error."""
 
-    model: str
-    version: int
-    candidate_fingerprint: str
-    sha256: str
-    twin_sha256: str
-    fallback_sha256: str | None
-    as_of: datetime
-    window_start: datetime
-    trained_through: datetime
-    twin_trained_through: datetime
-    training_rows: int
-    twin_rows: int
-    training_hash: str
-    table_hash: str
-    declaration_fingerprint: str
-    whole_fingerprint: str
-    code_version: str
-    lock_hash: str
-    schema: tuple[tuple[str, str], ...]
-    declaration: Mapping[str, Any]
-    rolled_back: bool
-    run_id: str
-    metrics: Mapping[str, float]
+    @wraps(verb)
+    def asked(self: Registry, *args: _P.args, **kwargs: _P.kwargs) -> _R:
+        path = self.root / "mlflow.db"
+        check_database(path, self._sign_of_life())
+        try:
+            return verb(self, *args, **kwargs)
+        except Exception as error:
+            if not is_of_the_database(error):
+                raise
+            raise unreachable(path, error) from error
 
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The columns of the training set that its models take: its features, and what its baselines group by."""
-        holders = [self.declaration, *self.declaration["baselines"]]
-        grouped = [str(name) for holder in holders for name in holder["params"].get("by", ())]
-        return tuple(dict.fromkeys([*(name for name, _ in self.schema), *grouped]))
+    return asked
 
 
 class Registry:
-    """The registry below one folder: `mlflow.db`, `models/`, and a lock."""
+    """The registry below one folder: `mlflow.db`, `models/`, `champions/`, and a lock.
 
-    def __init__(self, root: Path, trusted: tuple[str, ...] = ()) -> None:
+    Args:
+        trusted: full names of further types that the declared estimators need.
+        log: the decision log of the home, if there is one; one with lines tells that the registry has been in use.
+    """
+
+    def __init__(self, root: Path, trusted: tuple[str, ...] = (), log: Path | None = None) -> None:
         self.root = root
+        self.log = log
         self.artifacts = ArtifactStore(root / "models", trusted)
 
+    @_asks
     def log_candidate(self, candidate: Candidate) -> Version:
         """Saves the candidate's files and remembers it as a new version; a candidate of the same fingerprint is the
         version that there is.
@@ -131,6 +126,7 @@ class Registry:
             )
             return self.get(declaration.name, int(version.version))
 
+    @_asks
     def log_metrics(self, version: Version, metrics: Mapping[str, float]) -> None:
         """Remembers figures about a version, in one call; a figure logged before is replaced by the newer one."""
         from mlflow.entities import Metric
@@ -143,6 +139,7 @@ class Registry:
                 version.run_id, metrics=[Metric(name, value, stamp, 0) for name, value in metrics.items()]
             )
 
+    @_asks
     def get(self, model: str, version: int) -> Version:
         """One version.
 
@@ -153,11 +150,14 @@ class Registry:
 
         try:
             return self._version(self._client.get_model_version(model, str(version)))
-        except MlflowException:
+        except MlflowException as error:
+            if error.error_code != _NO_SUCH:
+                raise
             raise VersionMissing(
                 f"{model}: no version {version} in {self.root / 'mlflow.db'}; perennial status shows which there are"
             ) from None
 
+    @_asks
     def find(self, model: str, candidate_fingerprint: str) -> Version | None:
         """The version of a candidate's fingerprint, if it was logged."""
         found = self._client.search_model_versions(
@@ -165,21 +165,56 @@ class Registry:
         )
         return self._version(found[0]) if found else None
 
+    @_asks
     def versions(self, model: str) -> tuple[Version, ...]:
         """Every version of a model, oldest first."""
         found = self._client.search_model_versions(f"name = '{model}'", max_results=10_000)
         return tuple(sorted((self._version(one) for one in found), key=lambda version: version.version))
 
+    @_asks
     def champion(self, model: str) -> Version | None:
         """The version that serves; None before the first promotion."""
         number = self._champion_number(model)
         return None if number is None else self.get(model, number)
 
+    @_asks
     def previous_champion(self, model: str) -> Version | None:
         """The champion before the present one; None if there was none."""
         line = self._line(model)
         return self.get(model, line[-2]) if len(line) > 1 else None
 
+    @_asks
+    def champions(self, model: str) -> tuple[Version, ...]:
+        """Every champion up to the present one, oldest first; those that were taken back are not among them."""
+        return tuple(self.get(model, number) for number in dict.fromkeys(self._line(model)))
+
+    def trouble(self) -> str | None:
+        """Why the registry cannot be asked, with the remedy; None if it can be."""
+        try:
+            check_database(self.root / "mlflow.db", self._sign_of_life())
+        except RegistryUnreachable as error:
+            return str(error)
+        return None
+
+    def standing(self, model: str) -> Standing:
+        """The champion and the one before it; if the registry cannot be asked, those that were last seen.
+
+        Raises:
+            RegistryUnreachable: if it cannot be asked and no champion was ever seen.
+        """
+        try:
+            standing = Standing(self.champion(model), self.previous_champion(model))
+        except RegistryUnreachable as error:
+            seen = last_seen(self.root, model)
+            if seen is None or seen.champion is None:
+                raise
+            return Standing(seen.champion, seen.previous, error.trouble)
+        if standing != last_seen(self.root, model):
+            with suppress(OSError), self._locked():  # it is needed only when all else fails
+                self._remember(model)
+        return standing
+
+    @_asks
     def promote(self, model: str, version: int) -> Version:
         """Makes the version champion. Repeating it changes nothing.
 
@@ -192,8 +227,10 @@ class Registry:
             if line[-1:] != [version]:
                 self._client.set_registered_model_tag(model, _LINE, json.dumps([*line, version]))
                 self._client.set_registered_model_alias(model, ALIAS, str(version))
+            self._remember(model)
             return chosen
 
+    @_asks
     def roll_back(self, model: str, champion: int) -> Version:
         """Puts the champion before `champion` back and marks `champion` as rolled back. Repeating it changes nothing.
 
@@ -214,6 +251,7 @@ class Registry:
             now = self.champion(model)
             if now is None:
                 raise NoChampion(f"{model}: has no champion yet; there is nothing to roll back")
+            self._remember(model)
             return now
 
     def load(self, version: Version, which: Literal["final", "twin", "fallback"] = "final") -> Pipeline:
@@ -230,6 +268,18 @@ class Registry:
                 "and train again"
             )
         return self.artifacts.load(sha256)
+
+    def _remember(self, model: str) -> None:
+        standing = Standing(self.champion(model), self.previous_champion(model))
+        if standing != last_seen(self.root, model):
+            remember(self.root, model, standing)
+
+    def _sign_of_life(self) -> Path | None:
+        """What exists only because this registry has been in use."""
+        for folder, pattern in ((self.root / "models", "*.skops"), (self.root / "champions", "*.json")):
+            if next(folder.glob(pattern), None) is not None:
+                return folder
+        return self.log if self.log and self.log.exists() and self.log.stat().st_size else None
 
     def _champion_number(self, model: str) -> int | None:
         aliases = self._registered(model).get("aliases", {})
@@ -254,7 +304,9 @@ class Registry:
 
         try:
             registered = self._client.get_registered_model(model)
-        except MlflowException:
+        except MlflowException as error:
+            if error.error_code != _NO_SUCH:
+                raise
             return {}
         return {"tags": dict(registered.tags), "aliases": dict(registered.aliases)}
 
@@ -269,7 +321,9 @@ class Registry:
 
         try:
             self._client.get_registered_model(model)
-        except MlflowException:
+        except MlflowException as error:
+            if error.error_code != _NO_SUCH:
+                raise
             self._client.create_registered_model(model)
         experiment = self._client.get_experiment_by_name(model)
         experiment_id = (
@@ -333,6 +387,7 @@ class Registry:
 
         for name in ("mlflow", "alembic"):  # they tell of every migration of a new database
             logging.getLogger(name).setLevel(logging.ERROR)
+        logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # what it says is said in our words
 
         uri = f"sqlite:///{(self.root / 'mlflow.db').absolute()}"
         with self._locked():

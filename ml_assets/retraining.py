@@ -19,6 +19,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from ml_assets.declaration_schema import Retraining, Windows
+from ml_assets.ledger import Spending
 from ml_assets.promotion import Reason
 
 Verdict = Literal["retrain", "held_back", "not_needed"]
@@ -52,8 +53,9 @@ class HealthEvidence:
 
     `as_of` is the data's watermark, `newest_label` the latest label known by then; `trained_through` the newest
     training's own watermark, whether or not it became champion. `windows` are the champion's, oldest first, whole weeks
-    only. `spent_cpu_seconds` is what trainings within the budget's span have cost. `failed_checks` are the blocking
-    checks upstream whose latest answer is no; `stale_asset` is one that the wall clock calls late.
+    only. `spent_cpu_seconds` is what trainings within the budget's span have cost, `spending` what all runs have.
+    `in_shadow` is the version that answers beside the champion and is to be decided on first. `failed_checks` are the
+    blocking checks upstream whose latest answer is no.
     """
 
     model: str
@@ -68,6 +70,8 @@ class HealthEvidence:
     windows: tuple[HealthWindow, ...]
     spent_cpu_seconds: float
     failed_checks: tuple[str, ...]
+    spending: Spending | None = None
+    in_shadow: int | None = None
 
 
 @dataclass(frozen=True)
@@ -83,7 +87,7 @@ class RetrainingDecision:
         return tuple(reason.gate for reason in self.reasons if not reason.passed and reason.gate not in HOLDS)
 
 
-HOLDS = ("data_passed", "cooldown", "budget")
+HOLDS = ("data_passed", "cooldown", "budget", "compute_budget", "in_shadow")
 # These wait for no cooldown: no later window could say anything else.
 _URGENT = ("has_champion", "unchanged")
 
@@ -232,6 +236,19 @@ def _budget(evidence: HealthEvidence, policy: Retraining) -> Iterable[Reason]:
     yield Reason("budget", spent < limit, round(spent, 1), limit, text)
 
 
+def _compute_budget(evidence: HealthEvidence, _: Retraining) -> Iterable[Reason]:
+    spending = evidence.spending
+    if spending is not None:
+        spent = round(spending.spent, 1)
+        yield Reason("compute_budget", spending.state != "used_up", spent, spending.limit, spending.text)
+
+
+def _in_shadow(evidence: HealthEvidence, _: Retraining) -> Iterable[Reason]:
+    if evidence.in_shadow is not None:
+        text = f"Version {evidence.in_shadow} answers in shadow; it is decided on before another is trained."
+        yield Reason("in_shadow", False, None, None, text)
+
+
 # --- words
 
 
@@ -258,4 +275,4 @@ _SIGNALS: tuple[Signal, ...] = (
     _performance,
     _calibration,
 )
-_HOLDS: tuple[Signal, ...] = (_data_passed, _cooldown, _budget)
+_HOLDS: tuple[Signal, ...] = (_data_passed, _cooldown, _budget, _compute_budget, _in_shadow)

@@ -71,6 +71,9 @@ def _asked_for(version: Version, log: Sequence[LoggedDecision]) -> Iterator[str]
 
 
 def _judged(decision: LoggedDecision) -> Iterator[str]:
+    if decision.verdict == "in_shadow":
+        yield f"  As of {_day(decision)} every other gate held, and it went into shadow: {decision.reasons[-1]['text']}"
+        return
     verdict = "It became champion" if decision.verdict == "promoted" else "It did not become champion"
     failed = _failed(decision.reasons)
     yield f"  {verdict}{', because:' if failed else '; every gate held:'}"

@@ -7,13 +7,13 @@
 
 {% macro prepare_home() %}
     {% if execute and flags.WHICH in ('build', 'run', 'test', 'seed', 'snapshot') %}
-        {% for folder in ['lake', 'lake/tables'] %}
+        {% for folder in ['lake', 'lake/tables', 'lake/costs'] %}
             {% set path = home() ~ '/' ~ folder %}
             {% set marker = path ~ '/about_0.txt' %}
             {% if run_query("select file from glob('" ~ marker ~ "')").rows | length == 0 %}
                 {# DuckDB makes a folder only for a many-file COPY; the one file says what the folder is. #}
                 {% do run_query(
-                    "copy (select 'Written by dbt: published tables; read them through catalog.jsonl.' as about) to '" ~ path
+                    "copy (select 'Read the published tables through catalog.jsonl; a table has one file a part, the costs have one file a run.' as about) to '" ~ path
                     ~ "' (format csv, header false, per_thread_output true, filename_pattern 'about_{i}', file_extension 'txt', overwrite_or_ignore true)"
                 ) %}
             {% endif %}
@@ -26,6 +26,7 @@
             "model varchar, part varchar, file varchar, sha256 varchar, bytes bigint, row_count bigint, fingerprint varchar, primary key (model, part))"
         ) %}
         {% do run_query("create table if not exists perennial_checks (name varchar primary key, model varchar, status varchar, failures bigint)") %}
+        {% do prepare_costs() %}
         {% do adapter.commit() %}
     {% endif %}
 {% endmacro %}

@@ -214,6 +214,16 @@ def test_a_part_of_a_job_reads_no_files(sensor: Sensor, part: dict[str, Any]) ->
     sensor.requests()
 
 
+def test_what_a_run_has_read_counts_though_the_sensor_looked_while_files_were_arriving(sensor: Sensor) -> None:
+    late = land(sensor.folder, "shop/orders/2030-01.csv", age=0)
+    sensor.skips()
+    quiet = time.time() - QUIET_SECONDS - 1
+    os.utime(late, (quiet, quiet))
+    tags = {LANDING_TAG: landing_state(sensor.folder).digest}
+    sensor.instance.add_run(dg.DagsterRun("refresh", run_id=RUN_ID, status=dg.DagsterRunStatus.SUCCESS, tags=tags))
+    assert sensor.skips() == f"run {RUN_ID} has read all 1 files"
+
+
 # --- the conditions
 
 
@@ -222,8 +232,8 @@ class Shop:
 
     def __init__(self, instance: dg.DagsterInstance) -> None:
         self.instance, self.cursor = instance, None
-        needed, better = check_keys(["returns"])
-        self.answers = {needed: True, better: True}
+        needed, better, none_waits = check_keys(["returns"])
+        self.answers = {needed: True, better: True, none_waits: True}
         conditions = (candidate_condition(), following_condition(), champion_condition())
         parent = dg.AssetKey(["trn_returns"])
         assets: list[dg.AssetsDefinition] = []
@@ -237,7 +247,7 @@ class Shop:
             asset_checks=checks,
             jobs=[dg.define_asset_job("score", dg.AssetSelection.checks(*checks))],
         )
-        self.needs_none, self.is_better = needed, better
+        self.needs_none, self.is_better, self.none_waits = needed, better, none_waits
 
     @staticmethod
     def _asset(key: dg.AssetKey, parent: dg.AssetKey, condition: dg.AutomationCondition) -> dg.AssetsDefinition:
@@ -253,9 +263,9 @@ class Shop:
 
         return check
 
-    def score(self, *, needs_none: bool = True, is_better: bool = True) -> None:
-        """Runs both checks, as a scoring run does."""
-        self.answers.update({self.needs_none: needs_none, self.is_better: is_better})
+    def score(self, *, needs_none: bool = True, is_better: bool = True, none_waits: bool = True) -> None:
+        """Runs the checks, as a scoring run does."""
+        self.answers.update({self.needs_none: needs_none, self.is_better: is_better, self.none_waits: none_waits})
         assert self.definitions.resolve_job_def("score").execute_in_process(instance=self.instance).success
 
     def requested(self) -> set[str]:
@@ -324,6 +334,14 @@ def test_a_champion_that_does_worse_asks_for_the_champion_only(shop: Shop) -> No
     assert shop.requested() == {"champion"}
     assert shop.requested() == set()
     shop.make("champion")
+    assert shop.requested() == set()
+
+
+def test_a_challenger_that_has_served_its_time_asks_for_the_champion_only(shop: Shop) -> None:
+    shop.score(none_waits=False)
+    assert shop.requested() == {"champion"}
+    shop.make("champion")
+    shop.score()
     assert shop.requested() == set()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -68,6 +69,7 @@ class Dbt:
 
     def __init__(self, *errors: str) -> None:
         self.errors, self.invocations = list(errors), 0
+        self.target_path = Path("nowhere") / "target"
 
     def cli(self, *_: Any, **__: Any) -> Dbt:
         self.invocations += 1

@@ -87,11 +87,15 @@ class Home:
 
     def build(self, *select: str, unit_tests: bool = False, **variables: Any) -> Build:
         """Runs `dbt build` for the selected nodes, or for all."""
-        arguments = ["build", "--vars", json.dumps(variables)]
+        arguments = ["--vars", json.dumps(variables)]
         if not unit_tests:
             arguments += ["--exclude-resource-type", "unit_test"]
         if select:
             arguments += ["--select", *select]
+        return self.run("build", *arguments)
+
+    def run(self, *arguments: str) -> Build:
+        """Runs dbt."""
         result, said = _invoke(self.project, self.path, arguments, manifest=self.project.manifest())
         if result.exception is not None:
             raise result.exception
@@ -117,15 +121,17 @@ class Home:
             return warehouse.execute(query).fetchall()
 
     def lake(self) -> dict[str, str]:
-        """The sha256 of every file below the lake, by its path there."""
-        root = self.path / "lake"
-        files = (file for file in sorted(root.rglob("*")) if file.is_file())
-        return {str(file.relative_to(root)): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+        """The sha256 of every file below the lake, by its path there; what runs cost is another matter."""
+        return {name: hashlib.sha256(file.read_bytes()).hexdigest() for name, file in self._lake_files().items()}
 
     def written_at(self) -> dict[str, int]:
         """When every file below the lake was last written, by its path there."""
+        return {name: file.stat().st_mtime_ns for name, file in self._lake_files().items()}
+
+    def _lake_files(self) -> dict[str, Path]:
         root = self.path / "lake"
-        return {str(file.relative_to(root)): file.stat().st_mtime_ns for file in root.rglob("*") if file.is_file()}
+        files = (file for file in sorted(root.rglob("*")) if file.is_file() and file.parent.name != "costs")
+        return {str(file.relative_to(root)): file for file in files}
 
     def catalog(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in (self.path / "lake" / "catalog.jsonl").read_text().splitlines()]

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import duckdb
 import pyarrow.parquet
 import pytest
 from dbt_homes import PROJECT, Home, Project, copy_landing, landing_files
@@ -44,6 +45,40 @@ def test_a_second_build_writes_no_byte(home: Home) -> None:
     times = home.written_at()
     times.pop("checks.jsonl"), times_before.pop("checks.jsonl")  # replaced by the same bytes
     assert times == times_before
+
+
+def test_what_a_build_took_is_a_table_that_grows_by_build(home: Home) -> None:
+    assert home.build("+ftr_origin__weather", "mon_run__costs")
+    with home.project.edited("models/features/ftr_origin__weather.sql", {"with\n": "with oops\n"}):
+        assert not home.build("ftr_origin__weather")
+
+    costs = home.rows(
+        "select asset, outcome, wall_seconds, cpu_seconds, rows_written, bytes_written from mon_run__costs order by began_at, outcome desc"
+    )
+    assert len({row[0] for row in costs}) > 10
+    assert [row[1] for row in costs if row[0] == "ftr_origin__weather"] == ["success", "success", "failure"]
+    assert all(row[2] > 0 for row in costs if row[0] == "ftr_origin__weather" and row[1] == "success")
+    if Path("/proc/self/stat").exists():
+        assert sum(row[3] or 0 for row in costs) > 0
+    first = costs[[row[0] for row in costs].index("ftr_origin__weather")]
+    assert (
+        first[4:]
+        == home.rows("select sum(row_count), sum(bytes) from perennial_published where model = 'ftr_origin__weather'")[
+            0
+        ]
+    )
+
+
+def test_a_backfill_works_out_anew_what_was_known_from_its_first_day_on(home: Home) -> None:
+    before = home.published()
+    with duckdb.connect(str(home.path / "warehouse.duckdb")) as warehouse:
+        warehouse.execute("update ftr_origin__weather set temperature_fahrenheit = -999 where known_at >= '2013-01-04'")
+    assert home.build()
+    assert home.published() != before  # nothing new has come: what stands in the warehouse stays
+
+    assert home.build(backfill_from="2013-01-04")
+
+    assert home.published() == before
 
 
 @pytest.fixture(scope="module")
@@ -206,3 +241,42 @@ def test_a_broken_contract_stops_the_build_and_leaves_what_was_published(standin
     assert not build
     for words in breach.named:
         assert words in build.failures()
+
+
+# --- in the next run
+
+
+def test_what_failed_in_an_earlier_build_is_not_built_upon(home: Home, feed: Path, tmp_path: Path) -> None:
+    """A test fails after its table was built, and stops what follows. Built by itself later on, that would pass its own tests."""
+    folder = tmp_path / "dbt_project"
+    shutil.copytree(PROJECT, folder, ignore=shutil.ignore_patterns("target", "logs", ".*"))
+    home = Home(home.path, Project(folder, tmp_path / "target"))
+    before = home.published()
+    copy_landing(feed, home, [path for path in landing_files(feed) if path.endswith("--2013-01-06T0000Z.csv")])
+    check = folder / "tests" / "assert_no_weather_of_the_sixth.sql"
+    check.parent.mkdir(exist_ok=True)
+    check.write_text(
+        "select * from {{ ref('ftr_origin__weather') }} where known_at > timestamp '2013-01-05 12:00:00'\n"
+    )
+    assert not home.build()
+
+    build = home.build("trn_late_arrival")
+
+    assert build, build.failures()
+    assert home.published() == before
+    assert any("Nothing published" in line and check.stem in line for line in build.said)
+    check.unlink()
+    home = Home(home.path, Project(folder, tmp_path / "target"))
+    assert home.build("trn_late_arrival")
+    assert home.published() != before
+
+
+def test_what_was_built_without_its_tests_is_not_published_until_they_have_run(home: Home, feed: Path) -> None:
+    before = home.published()
+    copy_landing(feed, home, [path for path in landing_files(feed) if path.endswith("--2013-01-06T0000Z.csv")])
+
+    assert home.run("build", "--exclude-resource-types", "test", "unit_test")
+    assert home.published() == before
+
+    assert home.run("test", "--exclude-resource-types", "unit_test")
+    assert home.published() != before

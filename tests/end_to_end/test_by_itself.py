@@ -26,6 +26,7 @@ MODEL = "late_arrival"
 # A model of ten trees is no good one: only its age may ask for another.
 ONLY_AGE = {
     **EASY_GATES,
+    r"max_label_age: \d+ days": "max_label_age: 20 days",
     r"worse_by: 0\.05": "worse_by: 5.0",
     r"population_stability: [\d.]+": "population_stability: 99.0",
     r"predictions: [\d.]+,": "predictions: 99.0,",
@@ -131,3 +132,33 @@ def test_when_features_fail_their_checks_the_fallback_answers_and_nothing_learns
     again = home.predictions(MODEL).to_pandas()
     assert again["decision_key"].is_unique
     assert again.set_index("decision_key").loc[late["decision_key"], "prediction_status"].eq("fallback").all()
+
+
+def test_a_backfill_changes_nothing_but_answers_what_nobody_answered(tmp_path: Path) -> None:
+    home = RealHome(tmp_path / "home", copy_project(tmp_path / "dbt_project", EASY_GATES))
+    for through in ("2013-01-06", "2013-01-08"):  # the second model learns from what nobody had answered
+        home.land(through)
+        assert run(home, REFRESH_JOB).returncode == 0
+    before, rows = home.state(), home.predictions(MODEL).num_rows
+
+    said = subprocess.run(
+        [f"{BIN}/perennial", "backfill", "--from", "2013-01-05", "--through", "2013-01-08", "--model", MODEL],
+        env=home.environment,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+
+    assert said.returncode == 0, said.stdout + said.stderr
+    after = home.predictions(MODEL).to_pandas()
+    late = after[after["status_reason"].notna()]
+    assert len(late) == len(after) - rows > 500
+    assert set(late["model_version"]) == {1}
+    assert f"{len(late):,} decisions answered after the fact" in " ".join(said.stdout.split())
+    changed = {name for name, value in home.state().items() if value != before[name]}
+    assert changed <= {"catalog", "predictions"}
+    tables = {line["table"] for line in map(json.loads, home.catalog_bytes().splitlines())}
+    assert {"trn_late_arrival"} <= tables
+    old = {line for line in before["catalog"].splitlines() if b'"ftr_' in line or b'"trn_' in line}
+    assert old <= set(home.catalog_bytes().splitlines())

@@ -215,6 +215,22 @@ def test_a_crash_between_log_and_champion_is_made_good_by_the_next_call(
     assert (result.is_new, life.champion(), life.log.verify()) == (False, 1, 1)
 
 
+def test_a_rollback_that_was_cut_short_is_finished_and_logged_once(
+    life: Life, declaration: ModelDeclaration, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    life.step(declaration)
+    life.step(declaration, LATER)
+    with monkeypatch.context() as patch:
+        patch.setattr(Registry, "roll_back", lambda *args: (_ for _ in ()).throw(KeyboardInterrupt()))
+        with pytest.raises(KeyboardInterrupt):
+            lifecycle.rollback(life.registry, life.log, "returns", now=life.now, reason="test")
+    assert (life.log.verify(), life.champion()) == (3, 2)
+
+    lifecycle.rollback(life.registry, life.log, "returns", now=life.now, reason="test")
+
+    assert (life.log.verify(), life.champion()) == (3, 1)
+
+
 def test_evidence_against_a_champion_of_yesterday_is_refused(life: Life, declaration: ModelDeclaration) -> None:
     version = lifecycle.make_candidate(life.lake, life.registry, declaration, lock_hash="lock", as_of=LATER).version
     evidence = lifecycle.evaluate_candidate(life.lake, life.registry, declaration, version, now=life.now)

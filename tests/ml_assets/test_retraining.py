@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from ml_assets.declaration_schema import Budget, Drift, Performance, Retraining, Windows
+from ml_assets.ledger import Spending
 from ml_assets.retraining import HealthEvidence, HealthWindow, RetrainingDecision, decide_retraining
 
 MONDAY = datetime(2030, 1, 7, tzinfo=UTC)
@@ -193,6 +194,15 @@ def test_a_changed_declaration_waits_for_sound_data_and_a_budget_but_for_no_cool
     assert decide(**just_trained, windows=DRIFTED).verdict == "retrain"
     assert held_back_by(decide(**just_trained, failed_checks=("unique_order",))) == ["data_passed"]
     assert held_back_by(decide(**just_trained, spent_cpu_seconds=100.0)) == ["budget"]
+
+
+def test_a_common_budget_that_is_used_up_holds_training_back() -> None:
+    day = timedelta(days=1)
+    assert decide(windows=DRIFTED, spending=Spending(99.0, 100.0, day)).verdict == "retrain"
+    decision = decide(windows=DRIFTED, spending=Spending(120.0, 100.0, day))
+    assert decision.verdict == "held_back"
+    assert held_back_by(decision) == ["compute_budget"]
+    assert "120 of 100 CPU seconds" in decision.reasons[-1].text
 
 
 def test_everything_that_speaks_for_and_against_is_told() -> None:

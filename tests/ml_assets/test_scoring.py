@@ -18,7 +18,7 @@ from ml_assets.estimators import predict
 from ml_assets.lake import Lake
 from ml_assets.model_declaration import ModelDeclaration
 from ml_assets.registry import Registry, Version
-from ml_assets.scoring import score_due
+from ml_assets.scoring import score_due, score_past
 from tests.ml_assets.shop import AS_OF, FIRST_DAY, RETURNS, TABLE, declared, orders, publish
 
 
@@ -152,6 +152,39 @@ def test_an_older_champion_is_asked_about_what_the_newer_one_had_learned(
     report = score_due(lake, registry, declaration)
     assert report.version == first.version
     assert lake.read_predictions("returns").num_rows == len(expected_due(frame, first))
+
+
+def test_what_was_never_answered_is_answered_after_the_fact_by_the_champion_of_its_time(
+    lake: Lake, registry: Registry, declaration: ModelDeclaration, frame: pd.DataFrame
+) -> None:
+    first = promoted(lake, registry, declaration, AS_OF - timedelta(days=14))
+    second = promoted(lake, registry, declaration)
+    score_due(lake, registry, declaration)
+    answered = set(lake.read_predictions("returns")["decision_key"].to_pylist())
+    start, end = AS_OF - timedelta(days=28), AS_OF + timedelta(days=28)
+
+    report = score_past(lake, registry, declaration, start=start, end=end)
+
+    keys = frame["order_id"].astype(str) + "|" + frame["line"].astype(str)
+    decided = frame["decided_at"].dt.tz_localize("UTC")
+    gap = frame[(decided >= first.trained_through) & (decided <= end) & ~keys.isin(answered)]
+    early = frame[(decided >= start) & (decided < first.trained_through) & ~keys.isin(answered)]
+    assert report.rows == len(gap) > 100
+    assert report.reason is not None
+    assert report.reason.startswith(f"{len(early):,} decisions are older than every champion")
+    table = lake.read_predictions("returns").to_pandas()
+    assert table["decision_key"].is_unique
+    late = table[~table["decision_key"].isin(answered)].set_index("decision_key")
+    of_second = late["decision_at"] >= second.trained_through.replace(tzinfo=None)
+    assert (late["model_version"] == np.where(of_second, second.version, first.version)).all()
+    assert late["status_reason"].str.startswith("Answered after the fact by version").all()
+    inputs = pa.Table.from_pandas(gap, preserve_index=False)
+    answers = pd.Series(predict(registry.load(first), inputs, "binary_classification"), index=keys[gap.index])
+    by_first = late[~of_second]
+    np.testing.assert_array_equal(by_first["prediction"], answers[by_first.index])
+
+    assert score_past(lake, registry, declaration, start=start, end=end).rows == 0
+    assert score_due(lake, registry, declaration).rows == 0
 
 
 def test_without_a_champion_nothing_is_predicted_and_that_is_said(

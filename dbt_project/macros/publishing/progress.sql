@@ -2,6 +2,7 @@
     How far an incremental model has read the landing files. A model states `known_at >= {{ changed_from() }}` and so touches only what new files
     can have changed: nothing when none came, one day when a day came, everything from that day on when a file came late.
     Each model keeps its own mark, written in the same transaction as its rows: a run that was cut off is caught up by the next.
+    With `--vars '{backfill_from: 2013-05-01}'` everything known from that moment on is worked out anew, as if a file had come late.
 #}
 
 {% macro model_definition() -%}
@@ -23,7 +24,8 @@
         ~ "coalesce(max(last_known_at) filter (where intake.file_id <= progress.file_id), timestamp '1900-01-01')) end::varchar "
         ~ "from " ~ intake ~ " as intake cross join progress"
     ).rows[0][0] -%}
-    {{ return("timestamp '" ~ (answer or '9999-12-31') ~ "'") }}
+    {%- set moments = [answer or '9999-12-31', var('backfill_from', none) or '9999-12-31'] -%}
+    {{ return("timestamp '" ~ (moments | map('string') | min) ~ "'") }}
 {%- endmacro %}
 
 

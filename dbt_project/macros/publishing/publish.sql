@@ -24,15 +24,43 @@
             {% do models.append(node) %}
         {% endif %}
     {% endfor %}
+    {% set open = unanswered_tests(models, results) if models else [] %}
+    {% if open %}
+        {% do log('Nothing published: no good answer of ' ~ open | sort | join(', ') ~ '; mend what they found, then dbt build', info=true) %}
+        {{ return([]) }}
+    {% endif %}
     {{ return(models) }}
 {%- endmacro %}
 
 
+{% macro unanswered_tests(models, results) -%}
+    {#- Tests of these models, and of all that they are made from, that warrant for nothing: their latest answer, in this invocation or an earlier one, is no;
+        or their model was built just now without them. What failed stays in the warehouse, and what is built on it alone would pass its own tests. -#}
+    {% set trusted = {} %}
+    {% for node in models %}
+        {% do trusted.update({node.unique_id: node.name}) %}
+        {% do upstream_models(node.unique_id, trusted) %}
+    {% endfor %}
+    {% set failed = run_query("select name from perennial_checks where status not in ('pass', 'warn')").columns[0].values() %}
+    {% set answered = results | map(attribute='node.unique_id') | list %}
+    {% set open = [] %}
+    {% for test in graph.nodes.values() if test.resource_type == 'test' %}
+        {% set holders = [test.attached_node] if test.attached_node else test.depends_on.nodes %}
+        {% set is_theirs = holders | select('in', trusted) | list | length > 0 %}
+        {% set is_left_out = test.attached_node in answered and test.unique_id not in answered and test.config.severity | lower == 'error' %}
+        {% if is_theirs and (test.name in failed or is_left_out) %}
+            {% do open.append(test.name) %}
+        {% endif %}
+    {% endfor %}
+    {{ return(open) }}
+{%- endmacro %}
+
+
 {% macro publish_parts(node) -%}
-    {#- Writes the parts of one model that changed; returns how many. -#}
+    {#- Writes the parts of one model that changed; returns [how many, their rows, their bytes]. -#}
     {% set settings = node.config.meta.get('publish', {}) %}
     {% set relation = adapter.get_relation(node.database, node.schema, node.alias) %}
-    {% if relation is none %}{{ return(0) }}{% endif %}
+    {% if relation is none %}{{ return([0, 0, 0]) }}{% endif %}
     {% set by = settings.get('by_month') %}
     {% set part = "coalesce(strftime(" ~ by ~ ", '%Y-%m'), 'none')" if by else "'all'" %}
     {% set signature = [] %}
@@ -52,7 +80,9 @@
         ~ "where published.part is null order by 1"
     ).rows %}
     {# DuckDB declares a column as required where a table's statistics, and so its history, exclude nulls; what comes out of an outer join is always optional. #}
+    {% set names = [] %}
     {% for row in rows %}
+        {% do names.append(row[0]) %}
         {% do run_query(
             "copy (select rows.* from (select 1) as one left join (select * from " ~ relation
             ~ (" where " ~ part ~ " = '" ~ row[0] ~ "'" if by else "") ~ ") as rows on true"
@@ -70,7 +100,11 @@
             "delete from perennial_published where model = '" ~ node.name ~ "' and part not in (select distinct " ~ part ~ " from " ~ relation ~ ")"
         ) %}
     {% endif %}
-    {{ return(rows | length) }}
+    {% set written = run_query(
+        "select coalesce(sum(row_count), 0), coalesce(sum(bytes), 0) from perennial_published where model = '" ~ node.name
+        ~ "' and part in (select unnest(" ~ sql_list(names) ~ "::varchar[]))"
+    ).rows[0] if names else [0, 0] %}
+    {{ return([names | length, written[0], written[1]]) }}
 {%- endmacro %}
 
 
@@ -122,17 +156,21 @@
     {% if execute and flags.WHICH in ('build', 'test') %}
         {% do record_checks(results) %}
         {% set count = namespace(parts=0, tables=0) %}
+        {% set published = {} %}
         {% for node in publishable(results) %}
             {% set written = publish_parts(node) %}
-            {% set count.parts = count.parts + written %}
-            {% set count.tables = count.tables + (1 if written else 0) %}
+            {% set count.parts = count.parts + written[0] %}
+            {% set count.tables = count.tables + (1 if written[0] else 0) %}
+            {% do published.update({node.name: written[1:]}) %}
         {% endfor %}
         {# What a hook does while it is rendered is rolled back unless it is committed here. #}
         {% do adapter.commit() %}
         {% do write_catalog() %}
         {% do adapter.commit() %}
+        {% do record_costs(results, published) %}
         {% do log('Published ' ~ count.parts ~ ' changed parts of ' ~ count.tables ~ ' tables', info=true) %}
     {% elif execute and flags.WHICH == 'run' %}
+        {% do record_costs(results, {}) %}
         {% do log('Nothing published: dbt run does not test what it builds; use dbt build, or dbt test after this', info=true) %}
     {% endif %}
 {% endmacro %}
