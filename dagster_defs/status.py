@@ -272,7 +272,7 @@ def costs_table(totals: Sequence[Total]) -> Table:
     table = Table(box=None, header_style="dim", padding=(0, 1))
     table.add_column("", no_wrap=True)
     for heading in ("times", "failed", "CPU s", "wall s", "rows", "MB"):
-        table.add_column(heading, justify="right", no_wrap=True)
+        table.add_column(heading, justify="right", no_wrap=True, min_width=len(heading))
     for total in totals:
         table.add_row(
             total.name,
