@@ -88,8 +88,9 @@ class RetrainingDecision:
 
 
 HOLDS = ("data_passed", "cooldown", "budget", "compute_budget", "in_shadow")
-# These wait for no cooldown: no later window could say anything else.
+# These wait for nothing that only takes time: no later window could say anything else.
 _URGENT = ("has_champion", "unchanged")
+_WAITING = ("cooldown", "in_shadow")
 
 
 def decide_retraining(evidence: HealthEvidence, policy: Retraining) -> RetrainingDecision:
@@ -98,7 +99,7 @@ def decide_retraining(evidence: HealthEvidence, policy: Retraining) -> Retrainin
     asked = [reason.gate for reason in signals if not reason.passed]
     holds = [reason for hold in _HOLDS for reason in hold(evidence, policy)] if asked else []
     if any(gate in _URGENT for gate in asked):
-        holds = [reason for reason in holds if reason.gate != "cooldown"]
+        holds = [reason for reason in holds if reason.gate not in _WAITING]
     verdict: Verdict = "not_needed"
     if asked:
         verdict = "retrain" if all(reason.passed for reason in holds) else "held_back"
