@@ -17,39 +17,19 @@ from dagster_defs.replay import compare_lives, read_steps, replay, replay_steps,
 from dagster_defs.resources import build_home
 from ml_assets.declaration import read_declarations
 from ml_assets.feeds.nycflights13 import land, parse_through
-from tests.end_to_end.conftest import EASY_GATES
-from tests.end_to_end.real_homes import BIN, PROJECT_ROOT, RealHome, copy_project
+from tests.end_to_end.conftest import EASY_GATES, ONLY_AGE
+from tests.end_to_end.real_homes import BIN, PROJECT_ROOT, RUN_JOB, RealHome, copy_project
 
 pytestmark = pytest.mark.slow
 
 MODEL = "late_arrival"
-# A model of ten trees is no good one: only its age may ask for another.
-ONLY_AGE = {
-    **EASY_GATES,
-    r"worse_by: 0\.05": "worse_by: 5.0",
-    r"population_stability: [\d.]+": "population_stability: 99.0",
-    r"predictions: [\d.]+,": "predictions: 99.0,",
-}
 FAILS = "select * from {{ ref('trn_late_arrival') }} where decision_at >= timestamp '2013-01-08 06:00'\n"
-
-
-RUN = """
-import sys
-from dagster_defs.definitions import build_definitions
-from dagster_defs.running import instance_of, run_job
-from dagster_defs.settings import Settings
-
-settings = Settings().prepared()
-definitions = build_definitions(settings)
-with instance_of(settings) as instance:
-    run_job(definitions, sys.argv[1], instance, lambda line: None, settings.home / "runs.log")
-"""
 
 
 def run(home: RealHome, job: str) -> subprocess.CompletedProcess[str]:
     """The job in a process of its own: dagster-dbt leaves the pipes of a dbt that failed to the garbage collector."""
     return subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", RUN, job],
+        [sys.executable, "-W", "ignore", "-c", RUN_JOB, job],
         cwd=PROJECT_ROOT,
         env={**home.environment, "PYTHONPATH": str(PROJECT_ROOT)},
         capture_output=True,
