@@ -35,11 +35,11 @@ def instance() -> Iterator[dg.DagsterInstance]:
 # --- the landing folder
 
 
-def land(folder: Path, name: str, content: str = "a,b\n1,2\n", age: float = 60.0) -> Path:
-    """A file that has been there for so many seconds."""
+def land(folder: Path, name: str, content: str | None = None, age: float = 60.0) -> Path:
+    """A file that has been there for so many seconds; without `content`, no two have the same."""
     path = folder / name
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(content)
+    path.write_text(f"a,b\n{name},2\n" if content is None else content)
     os.utime(path, (time.time() - age, time.time() - age))
     return path
 
@@ -108,6 +108,17 @@ def test_many_files_make_one_run_and_no_second_one(sensor: Sensor) -> None:
     land(sensor.folder, "shop/orders/2031-01.csv")
     assert sensor.requests().run_key != request.run_key
     assert sensor.skips() == "nothing has landed since the last request (13 files)"
+
+
+def test_a_copy_of_what_has_landed_makes_no_run(sensor: Sensor) -> None:
+    land(sensor.folder, "shop/orders/2030-01.csv", "a,b\n1,2\n", age=60)
+    sensor.requests()
+    land(sensor.folder, "shop/orders/2030-01 (1).csv", "a,b\n1,2\n", age=30)
+    assert sensor.skips() == "nothing has landed since the last request (2 files)"
+    land(sensor.folder, "shop/orders/2030-02.csv", "a,b\n1,3\n", age=30)
+    sensor.requests()
+    land(sensor.folder, "shop/returns/2030-01.csv", "a,b\n1,2\n", age=30)
+    sensor.requests()
 
 
 def test_a_run_waits_until_files_have_stopped_arriving(sensor: Sensor) -> None:
