@@ -321,8 +321,9 @@ def sweep(
     older_than: Annotated[str, typer.Option(help="Keep what is younger: a reader may still be at it.")] = "7 days",
     yes: Annotated[bool, typer.Option("--yes", help="Remove; without it, only say what would be removed.")] = False,
 ) -> None:
-    """Remove half-written files and those of earlier published states, which the catalog does not name any more; put the
-    cost files of each earlier day into one.
+    """Remove half-written files and those of earlier published states, which the catalog does not name any more.
+
+    The cost files of each earlier day are put into one.
     """
     from dagster_defs.resources import build_home
     from ml_assets.lake import unfinished_files
