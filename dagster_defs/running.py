@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
@@ -14,11 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+from filelock import FileLock
 
 from dagster_defs.settings import Settings
 from ml_assets.errors import PerennialError
 
 Report = Callable[[str], None]
+CONFIGURATION = "dagster.yaml"
+LOCK_SECONDS = 120
 ANY_ASSETS = "__ASSET_JOB"
 _POLL_SECONDS = 0.4
 
@@ -32,10 +36,29 @@ def instance_of(settings: Settings) -> Iterator[dg.DagsterInstance]:
 
 
 def prepare_dagster_home(settings: Settings) -> None:
-    configuration = settings.dagster_home / "dagster.yaml"
-    if not configuration.exists():
-        shutil.copyfile(Path(__file__).with_name("dagster.yaml"), configuration)
-    os.environ["DAGSTER_HOME"] = str(settings.dagster_home)
+    """Makes Dagster's home, whole or not at all, if it is not there, and says where it is.
+
+    Dagster makes its databases in many steps, and cannot open one that was left half-made, or was made by two at once.
+    """
+    place = settings.dagster_home
+    os.environ["DAGSTER_HOME"] = str(place)
+    if (place / CONFIGURATION).exists():
+        return
+    with FileLock(place.parent / ".dagster.lock", timeout=LOCK_SECONDS):
+        if (place / CONFIGURATION).exists():
+            return
+        for cut_short in place.parent.glob(".dagster-*"):
+            shutil.rmtree(cut_short)
+        fresh = Path(tempfile.mkdtemp(prefix=".dagster-", dir=place.parent))
+        shutil.copyfile(Path(__file__).with_name(CONFIGURATION), fresh / CONFIGURATION)
+        if any(place.iterdir()):  # somebody has begun to keep something there
+            (fresh / CONFIGURATION).replace(place / CONFIGURATION)
+            fresh.rmdir()
+            return
+        with dg.DagsterInstance.from_config(str(fresh)):
+            pass
+        fresh.chmod(0o755)
+        fresh.replace(place)
 
 
 def run_job(
