@@ -54,8 +54,8 @@ class HealthEvidence:
     `as_of` is the data's watermark, `newest_label` the latest label known by then; `trained_through` the newest
     training's own watermark, whether or not it became champion. `windows` are the champion's, oldest first, whole weeks
     only. `spent_cpu_seconds` is what trainings within the budget's span have cost, `spending` what all runs have.
-    `in_shadow` is the version that answers beside the champion and is to be decided on first. `failed_checks` are the
-    blocking checks upstream whose latest answer is no.
+    `in_shadow` is the version that answers beside the champion and is to be decided on first, but waited for no longer
+    than until `shadow_until`. `failed_checks` are the blocking checks upstream whose latest answer is no.
     """
 
     model: str
@@ -72,6 +72,7 @@ class HealthEvidence:
     failed_checks: tuple[str, ...]
     spending: Spending | None = None
     in_shadow: int | None = None
+    shadow_until: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -88,8 +89,9 @@ class RetrainingDecision:
 
 
 HOLDS = ("data_passed", "cooldown", "budget", "compute_budget", "in_shadow")
-# These wait for no cooldown: no later window could say anything else.
+# These wait for no cooldown, and for no challenger of an older declaration: no later window could say anything else.
 _URGENT = ("has_champion", "unchanged")
+_WAITED_FOR = ("cooldown", "in_shadow")
 
 
 def decide_retraining(evidence: HealthEvidence, policy: Retraining) -> RetrainingDecision:
@@ -98,7 +100,7 @@ def decide_retraining(evidence: HealthEvidence, policy: Retraining) -> Retrainin
     asked = [reason.gate for reason in signals if not reason.passed]
     holds = [reason for hold in _HOLDS for reason in hold(evidence, policy)] if asked else []
     if any(gate in _URGENT for gate in asked):
-        holds = [reason for reason in holds if reason.gate != "cooldown"]
+        holds = [reason for reason in holds if reason.gate not in _WAITED_FOR]
     verdict: Verdict = "not_needed"
     if asked:
         verdict = "retrain" if all(reason.passed for reason in holds) else "held_back"
@@ -244,9 +246,12 @@ def _compute_budget(evidence: HealthEvidence, _: Retraining) -> Iterable[Reason]
 
 
 def _in_shadow(evidence: HealthEvidence, _: Retraining) -> Iterable[Reason]:
-    if evidence.in_shadow is not None:
-        text = f"Version {evidence.in_shadow} answers in shadow; it is decided on before another is trained."
-        yield Reason("in_shadow", False, None, None, text)
+    if evidence.in_shadow is not None and evidence.shadow_until is not None:
+        text = (
+            f"Version {evidence.in_shadow} answers in shadow; it is decided on before another is trained, but waited "
+            f"for no longer than until {evidence.shadow_until:%Y-%m-%d %H:%M} UTC."
+        )
+        yield Reason("in_shadow", evidence.as_of >= evidence.shadow_until, None, None, text)
 
 
 # --- words
