@@ -218,7 +218,7 @@ def decide_and_promote(
     if logged is None:
         logged = log.append(
             decided_at=now(),
-            as_of=evidence.as_of,
+            as_of=_decided_as_of(evidence),
             model=declaration.name,
             kind="promotion",
             verdict=decision.verdict,
@@ -481,6 +481,12 @@ def _summary(evidence: Evidence, declaration: ModelDeclaration) -> dict[str, Any
             one.against: [one.worse_by, one.low, one.high] for one in evidence.comparisons if one.slice_name == OVERALL
         },
     }
+
+
+def _decided_as_of(evidence: Evidence) -> datetime:
+    """How far the data went: to the version's training, or through its time in shadow."""
+    shadow = evidence.shadow
+    return max(evidence.as_of, shadow.since + shadow.served) if shadow else evidence.as_of
 
 
 def _plain_shadow(shadow: ShadowEvidence) -> dict[str, Any]:

@@ -305,11 +305,11 @@ def _did_well_in_shadow(evidence: Evidence, _: Gates) -> list[Reason]:
         reasons.append(Reason("shadow", True, None, None, text))
     elif shadow.worse_by is not None:
         figure = shadow.worse_by if shadow.low is None else shadow.low
-        interval = "" if shadow.low is None else f" (between {shadow.low:+.4f} and {shadow.high:+.4f})"
+        interval = (shadow.worse_by, shadow.low, shadow.high, shadow.rows)
+        difference = Comparison(CHAMPION, OVERALL, "", evidence.metric, *interval)
         text = (
             f"{'S' if figure > 0 else 'Not s'}ignificantly worse than champion {evidence.champion_version} on the "
-            f"{shadow.rows:,} decisions that both answered in its time: {evidence.metric} worse by "
-            f"{shadow.worse_by:+.4f}{interval}."
+            f"{shadow.rows:,} decisions that both answered in its time: {evidence.metric} {_by(difference)}."
         )
         reasons.append(Reason("shadow", figure <= 0, figure, 0.0, text))
     return reasons

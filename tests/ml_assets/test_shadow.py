@@ -395,6 +395,7 @@ def test_the_log_keeps_what_the_time_in_shadow_showed(world: World) -> None:
     shown = json.loads(world.log.path.read_text().splitlines()[-1])["evidence"]["shadow"]
     assert shown["rows"] > 500
     assert shown["low"] < shown["worse_by"] < shown["high"]
+    assert (world.log.read()[-1].as_of or "").startswith("2030-04-16T23")  # when it was decided, not trained
 
 
 def test_a_second_run_of_everything_changes_no_byte(world: World) -> None:
