@@ -22,7 +22,7 @@ import pyarrow.compute
 from ml_assets.bootstrap import day_weights, worse_by_day
 from ml_assets.decision_log import DecisionLog, LoggedDecision
 from ml_assets.decision_rows import DecisionRows, read_rows
-from ml_assets.errors import PerennialError, RegistryUnreachable
+from ml_assets.errors import PerennialError
 from ml_assets.estimators import predict
 from ml_assets.lake import PREDICTION_SCHEMA, Lake
 from ml_assets.metrics import METRICS
@@ -82,7 +82,7 @@ def score_in_shadow(
     """
     try:
         challenger = challenger_in_shadow(registry, log, declaration)
-    except RegistryUnreachable:
+    except PerennialError:  # the registry or the log cannot be read: it answers later
         return None
     if challenger is None:
         return None

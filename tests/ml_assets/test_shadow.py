@@ -227,6 +227,14 @@ def test_a_challenger_that_raises_is_said_and_answers_later(
     assert again.rows > 200
 
 
+def test_a_log_that_cannot_be_read_does_not_stop_scoring(world: World) -> None:
+    world.pass_to(MIDDLE)
+    world.log.path.write_text("torn\n")
+    before = world.lake.read_predictions("returns").num_rows
+    assert world.score() is None
+    assert world.lake.read_predictions("returns").num_rows > before
+
+
 def test_a_challenger_whose_column_is_gone_hurts_nobody(world: World) -> None:
     world.pass_to(SERVED)
     moment = FIRST_DAY + timedelta(days=SERVED)
