@@ -321,25 +321,28 @@ def sweep(
     older_than: Annotated[str, typer.Option(help="Keep what is younger: a reader may still be at it.")] = "7 days",
     yes: Annotated[bool, typer.Option("--yes", help="Remove; without it, only say what would be removed.")] = False,
 ) -> None:
-    """Remove the files of earlier published states, which the catalog does not name any more, and put the cost files of
-    each earlier day into one.
+    """Remove half-written files and those of earlier published states, which the catalog does not name any more; put the
+    cost files of each earlier day into one.
     """
     from dagster_defs.resources import build_home
+    from ml_assets.lake import unfinished_files
     from ml_assets.moments import parse_duration
 
     try:
         age = parse_duration(older_than)
     except ValueError as error:
         raise PerennialError(f"--older-than {older_than}: {error}") from None
-    home = build_home(_settings())
-    files = home.lake.unnamed_files(time.time() - age.total_seconds())
+    settings, before = _settings(), time.time() - age.total_seconds()
+    half_written = (file for root in (settings.lake, settings.registry) for file in unfinished_files(root, before))
+    home = build_home(settings)
+    files = [*home.lake.unnamed_files(before), *half_written]
     size = sum(file.stat().st_size for file in files) / 1e6
     for file in files if yes else ():
         file.unlink()
     if yes:
         home.ledger.merge(before=home.now().date())
     done = "removed" if yes else "would be removed; --yes removes them"
-    console.print(f"{len(files)} files of earlier states, {size:,.1f} MB: {done}")
+    console.print(f"{len(files)} files of earlier states or half-written, {size:,.1f} MB: {done}")
 
 
 @app.command()

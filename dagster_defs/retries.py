@@ -16,7 +16,8 @@ from ml_assets.errors import may_pass
 
 MOST_RETRIES = 2
 SECONDS_BETWEEN = 5
-# Another writer has the warehouse for as long as its dbt build takes, and dbt itself waits for some minutes.
+# Another writer has the warehouse for as long as its dbt build takes. dbt waits for its turn itself; when it has given
+# up after the longest wait that is set, that is an answer.
 SECONDS_BETWEEN_DBT = 30
 
 _Parameters = ParamSpec("_Parameters")

@@ -22,7 +22,6 @@ from ml_assets.service_levels import Lateness, State, find_lateness, settle_inci
 SENSOR_SECONDS = 60
 LATE, DUE = "late/", "due/"
 NAMED = 3
-_STATES: Mapping[str, State] = {"FAIL": "late", "WARN": "on_time", "PASS": "on_time"}
 _SHORTEST_WARNING = timedelta(minutes=1)  # Dagster takes no shorter window
 
 
@@ -70,21 +69,14 @@ def last_made(instance: dg.DagsterInstance, assets: Iterable[str]) -> dict[str, 
 
 
 def states_now(levels: Levels, made: Mapping[str, datetime], now: datetime) -> dict[str, State]:
-    """The states as Dagster's freshness daemon would find them now, for when it is not running."""
+    """What Dagster's freshness daemon finds by the same rule, but all at one moment, and whether or not it is running.
+
+    Its own records change one asset at a time, and between two of them one cause looks like several.
+    """
     return {
         asset: "late" if now - moment >= levels.late_after[asset] else "on_time"
         for asset, moment in made.items()
         if asset in levels.late_after
-    }
-
-
-def _states_of_daemon(instance: dg.DagsterInstance, levels: Levels) -> dict[str, State]:
-    keys = [dg.AssetKey.from_user_string(asset) for asset in levels.late_after]
-    records = instance.get_freshness_state_records(keys)
-    return {
-        key.to_user_string(): _STATES[record.freshness_state.value]
-        for key, record in records.items()
-        if record.freshness_state.value in _STATES
     }
 
 
@@ -151,9 +143,9 @@ def build_service_sensor(
     def service_levels(context: dg.SensorEvaluationContext, home: Home) -> dg.SensorResult:
         now = home.now()
         cursor = json.loads(context.cursor or "{}")
-        states = _states_of_daemon(context.instance, levels)
+        made = last_made(context.instance, levels.late_after)
+        states = states_now(levels, made, now)
         lateness = find_lateness(states, levels.parents)
-        made = last_made(context.instance, [one.first[0] for one in lateness])
         overdue = find_overdue(home, declarations.values(), now)
         waiting = {Lateness(tuple(one.name for one in models), ()): since for since, models in overdue.items()}
         after = {

@@ -283,7 +283,7 @@ def costs_table(totals: Sequence[Total]) -> Table:
     table = Table(box=None, header_style="dim", padding=(0, 1))
     table.add_column("", no_wrap=True)
     for heading in ("times", "failed", "CPU s", "wall s", "rows", "MB"):
-        table.add_column(heading, justify="right", no_wrap=True)
+        table.add_column(heading, justify="right", no_wrap=True, min_width=len(heading))
     for total in totals:
         table.add_row(
             total.name,
@@ -303,10 +303,10 @@ def _show_service(service: dict[str, Any], console: Console) -> None:
     promised = f" ({service['predictions_due']} promised)" if service["predictions_due"] else ""
     if service["is_overdue"]:
         since = _moment(service["waiting_since"])
-        console.print(f"  [red]overdue[/] what landed at {since} has no predictions yet{promised}")
+        console.print(f"  [red]overdue[/] what landed at {since} has no predictions yet{promised}", soft_wrap=True)
     elif service["last_waited_seconds"] is not None:
         waited = words_of(timedelta(seconds=service["last_waited_seconds"]))
-        console.print(f"  service: predictions stood {waited} after the last landing{promised}")
+        console.print(f"  service: predictions stood {waited} after the last landing{promised}", soft_wrap=True)
 
 
 def scores_table(title: str, scores: dict[str, dict[str, float]]) -> Table:

@@ -305,6 +305,11 @@ class Lake:
         return {row["feature"]: row["null_share"] for row in rows}
 
 
+def unfinished_files(root: Path, before: float) -> tuple[Path, ...]:
+    """What `write_whole` had begun below a folder when its process died, last written before a moment."""
+    return tuple(file for file in sorted(root.rglob(".*.part")) if file.stat().st_mtime < before)
+
+
 def _read_file(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
     return pq.ParquetFile(path).read(columns=list(columns) if columns else None)
 

@@ -72,7 +72,9 @@ class Spending:
 
 @dataclass(frozen=True)
 class Total:
-    """Costs added up over whatever `name` stands for; `failures` of its `times` did not succeed."""
+    """Costs added up over whatever `name` stands for (a run: its job and the first 8 characters of its id); `failures`
+    of its `times` did not succeed.
+    """
 
     name: str
     times: int
@@ -161,7 +163,7 @@ def totals(costs: Iterable[Cost], by: Literal["asset", "run", "job"]) -> list[To
         groups.setdefault(getattr(cost, by), []).append(cost)
     answer = [
         Total(
-            name,
+            f"{lines[0].job} {name[:8]}" if by == "run" else name,
             len(lines),
             sum(line.outcome == "failure" for line in lines),
             sum(line.cpu_seconds or 0.0 for line in lines),

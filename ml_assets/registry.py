@@ -331,6 +331,8 @@ class Registry:
             if experiment
             else self._client.create_experiment(model, (self.root / "models").absolute().as_uri())
         )
+        for begun in self._client.search_runs([experiment_id], "attributes.status = 'RUNNING'"):
+            self._client.set_terminated(begun.info.run_id, "KILLED")  # we hold the lock: nobody is at it any more
         stamp = int(moment_of(tags["as_of"]).timestamp() * 1000)
         run = self._client.create_run(experiment_id, start_time=stamp, run_name=f"{model} {tags['as_of']}")
         run_tags = [RunTag(name, value) for name, value in tags.items() if len(value) < 8000]

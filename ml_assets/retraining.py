@@ -55,7 +55,7 @@ class HealthEvidence:
     training's own watermark, whether or not it became champion. `windows` are the champion's, oldest first, whole weeks
     only. `spent_cpu_seconds` is what trainings within the budget's span have cost, `spending` what all runs have.
     `in_shadow` is the version that answers beside the champion and is to be decided on first, but waited for no longer
-    than until `shadow_until`. `failed_checks` are the blocking checks upstream whose latest answer is no.
+    than until `shadow_until`, if that is said. `failed_checks` are the blocking checks upstream whose latest answer is no.
     """
 
     model: str
@@ -89,9 +89,9 @@ class RetrainingDecision:
 
 
 HOLDS = ("data_passed", "cooldown", "budget", "compute_budget", "in_shadow")
-# These wait for no cooldown, and for no challenger of an older declaration: no later window could say anything else.
+# These wait for nothing that only takes time: no later window could say anything else.
 _URGENT = ("has_champion", "unchanged")
-_WAITED_FOR = ("cooldown", "in_shadow")
+_WAITING = ("cooldown", "in_shadow")
 
 
 def decide_retraining(evidence: HealthEvidence, policy: Retraining) -> RetrainingDecision:
@@ -100,7 +100,7 @@ def decide_retraining(evidence: HealthEvidence, policy: Retraining) -> Retrainin
     asked = [reason.gate for reason in signals if not reason.passed]
     holds = [reason for hold in _HOLDS for reason in hold(evidence, policy)] if asked else []
     if any(gate in _URGENT for gate in asked):
-        holds = [reason for reason in holds if reason.gate not in _WAITED_FOR]
+        holds = [reason for reason in holds if reason.gate not in _WAITING]
     verdict: Verdict = "not_needed"
     if asked:
         verdict = "retrain" if all(reason.passed for reason in holds) else "held_back"
@@ -246,12 +246,11 @@ def _compute_budget(evidence: HealthEvidence, _: Retraining) -> Iterable[Reason]
 
 
 def _in_shadow(evidence: HealthEvidence, _: Retraining) -> Iterable[Reason]:
-    if evidence.in_shadow is not None and evidence.shadow_until is not None:
-        text = (
-            f"Version {evidence.in_shadow} answers in shadow; it is decided on before another is trained, but waited "
-            f"for no longer than until {evidence.shadow_until:%Y-%m-%d %H:%M} UTC."
-        )
-        yield Reason("in_shadow", evidence.as_of >= evidence.shadow_until, None, None, text)
+    if evidence.in_shadow is not None:
+        until = evidence.shadow_until
+        at_most = f", but waited for no longer than until {until:%Y-%m-%d %H:%M} UTC" if until else ""
+        text = f"Version {evidence.in_shadow} answers in shadow; it is decided on before another is trained{at_most}."
+        yield Reason("in_shadow", until is not None and evidence.as_of >= until, None, None, text)
 
 
 # --- words

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -34,11 +35,11 @@ def instance() -> Iterator[dg.DagsterInstance]:
 # --- the landing folder
 
 
-def land(folder: Path, name: str, content: str = "a,b\n1,2\n", age: float = 60.0) -> Path:
-    """A file that has been there for so many seconds."""
+def land(folder: Path, name: str, content: str | None = None, age: float = 60.0) -> Path:
+    """A file that has been there for so many seconds; without `content`, no two have the same."""
     path = folder / name
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(content)
+    path.write_text(f"a,b\n{name},2\n" if content is None else content)
     os.utime(path, (time.time() - age, time.time() - age))
     return path
 
@@ -109,6 +110,17 @@ def test_many_files_make_one_run_and_no_second_one(sensor: Sensor) -> None:
     assert sensor.skips() == "nothing has landed since the last request (13 files)"
 
 
+def test_a_copy_of_what_has_landed_makes_no_run(sensor: Sensor) -> None:
+    land(sensor.folder, "shop/orders/2030-01.csv", "a,b\n1,2\n", age=60)
+    sensor.requests()
+    land(sensor.folder, "shop/orders/2030-01 (1).csv", "a,b\n1,2\n", age=30)
+    assert sensor.skips() == "nothing has landed since the last request (2 files)"
+    land(sensor.folder, "shop/orders/2030-02.csv", "a,b\n1,3\n", age=30)
+    sensor.requests()
+    land(sensor.folder, "shop/returns/2030-01.csv", "a,b\n1,2\n", age=30)
+    sensor.requests()
+
+
 def test_a_run_waits_until_files_have_stopped_arriving(sensor: Sensor) -> None:
     land(sensor.folder, "shop/orders/2030-01.csv")
     late = land(sensor.folder, "shop/orders/2030-02.csv", age=0)
@@ -146,6 +158,81 @@ def test_what_a_run_has_read_before_the_sensor_was_on_is_not_read_again(sensor: 
     assert sensor.skips() == "nothing has landed since the last request (1 files)"
     land(sensor.folder, "shop/orders/2030-02.csv")
     assert sensor.requests().tags[LANDING_TAG] == landing_state(sensor.folder).digest
+
+
+class HandStarted:
+    """A run that somebody asked for in the UI: without the tag that says what lay in the folder."""
+
+    def __init__(self, instance: dg.DagsterInstance, **kwargs: Any) -> None:
+        self.instance = instance
+        self.run = instance.add_run(dg.DagsterRun("refresh", **kwargs))
+
+    def becomes(self, event: dg.DagsterEventType) -> None:
+        self.instance.report_dagster_event(dg.DagsterEvent(event.value, job_name="refresh"), run_id=self.run.run_id)
+
+
+def test_a_run_that_waited_when_files_landed_has_read_them(sensor: Sensor) -> None:
+    by_hand = HandStarted(sensor.instance)
+    land(sensor.folder, "shop/orders/2030-01.csv")
+    assert sensor.skips() == "a run that will read these files is waiting to start"
+    by_hand.becomes(dg.DagsterEventType.RUN_START)
+    assert sensor.skips() == f"run {by_hand.run.run_id} is reading these files"
+    by_hand.becomes(dg.DagsterEventType.RUN_SUCCESS)
+    assert sensor.skips() == f"run {by_hand.run.run_id} has read all 1 files"
+    assert sensor.skips() == "nothing has landed since the last request (1 files)"
+    land(sensor.folder, "shop/orders/2030-02.csv")
+    sensor.requests()
+
+
+def test_a_run_that_waited_and_failed_has_read_nothing(sensor: Sensor) -> None:
+    by_hand = HandStarted(sensor.instance)
+    land(sensor.folder, "shop/orders/2030-01.csv")
+    sensor.skips()
+    by_hand.becomes(dg.DagsterEventType.RUN_START)
+    sensor.skips()
+    by_hand.becomes(dg.DagsterEventType.RUN_FAILURE)
+    sensor.requests()
+
+
+def test_a_run_that_started_before_files_were_seen_may_have_missed_them(sensor: Sensor) -> None:
+    by_hand = HandStarted(sensor.instance)
+    by_hand.becomes(dg.DagsterEventType.RUN_START)
+    land(sensor.folder, "shop/orders/2030-01.csv")
+    sensor.requests()
+
+
+def test_a_run_that_waited_when_more_landed_has_read_that_too(sensor: Sensor) -> None:
+    land(sensor.folder, "shop/orders/2030-01.csv")
+    request = sensor.requests()
+    requested = HandStarted(sensor.instance, tags=request.tags)
+    land(sensor.folder, "shop/orders/2030-02.csv")
+    assert sensor.skips() == "a run that will read these files is waiting to start"
+    requested.becomes(dg.DagsterEventType.RUN_START)
+    requested.becomes(dg.DagsterEventType.RUN_SUCCESS)
+    assert sensor.skips() == f"run {requested.run.run_id} has read all 2 files"
+
+
+@pytest.mark.parametrize(
+    "part",
+    [{"asset_selection": frozenset({dg.AssetKey("trn_returns")})}, {"parent_run_id": RUN_ID, "root_run_id": RUN_ID}],
+)
+def test_a_part_of_a_job_reads_no_files(sensor: Sensor, part: dict[str, Any]) -> None:
+    by_hand = HandStarted(sensor.instance, **part)
+    land(sensor.folder, "shop/orders/2030-01.csv")
+    sensor.skips()
+    by_hand.becomes(dg.DagsterEventType.RUN_START)
+    by_hand.becomes(dg.DagsterEventType.RUN_SUCCESS)
+    sensor.requests()
+
+
+def test_what_a_run_has_read_counts_though_the_sensor_looked_while_files_were_arriving(sensor: Sensor) -> None:
+    late = land(sensor.folder, "shop/orders/2030-01.csv", age=0)
+    sensor.skips()
+    quiet = time.time() - QUIET_SECONDS - 1
+    os.utime(late, (quiet, quiet))
+    tags = {LANDING_TAG: landing_state(sensor.folder).digest}
+    sensor.instance.add_run(dg.DagsterRun("refresh", run_id=RUN_ID, status=dg.DagsterRunStatus.SUCCESS, tags=tags))
+    assert sensor.skips() == f"run {RUN_ID} has read all 1 files"
 
 
 # --- the conditions

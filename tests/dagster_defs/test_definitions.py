@@ -12,7 +12,8 @@ import dagster as dg
 import pytest
 
 from dagster_defs.definitions import REFRESH_JOB, SCORE_JOB
-from dagster_defs.lifecycle import SCORING_PRIORITY, TRAINING_POOL
+from dagster_defs.lifecycle import TRAINING_POOL
+from dagster_defs.priorities import SCORING_PRIORITY
 from dagster_defs.settings import PROJECT_ROOT
 from dagster_defs.warehouse import LAKE_TABLES, WAREHOUSE_POOL
 from ml_assets.declaration import read_declarations
@@ -316,7 +317,9 @@ def test_promised_ages_are_freshness_policies(
         assert declaration.retraining.max_label_age is not None
         assert policy is not None
         assert policy.fail_window.to_timedelta() == declaration.retraining.max_label_age  # type: ignore[attr-defined]
-        assert specs[f"{name}/predictions"].freshness_policy is not None
+        policy = specs[f"{name}/predictions"].freshness_policy
+        assert policy is not None
+        assert policy.fail_window.to_timedelta() == declaration.service.late_after  # type: ignore[attr-defined]
 
 
 # --- jobs

@@ -17,6 +17,13 @@ EASY_GATES = {
     r"beats_baselines: true": "beats_baselines: false",
     r"max_calibration_error: [\d.]+": "max_calibration_error: 1.0",
 }
+# A model of ten trees is no good one: only its age may ask for another.
+ONLY_AGE = {
+    **EASY_GATES,
+    r"worse_by: 0\.05": "worse_by: 5.0",
+    r"population_stability: [\d.]+": "population_stability: 99.0",
+    r"predictions: [\d.]+,": "predictions: 99.0,",
+}
 # Half the window and fewer trees; every gate is as declared.
 SHORT_HISTORY = {r"max_iter: \d+": "max_iter: 60", r"window: 28 days": "window: 14 days"}
 

@@ -34,6 +34,20 @@ from ml_assets.registry import Registry
 BIN = Path(sys.executable).parent
 DBT_PROJECT = PROJECT_ROOT / "dbt_project"
 MODELS = ("arrival_delay", "late_arrival")
+# A program for a process of its own: `python -c RUN_JOB <job> [asset ...]`.
+RUN_JOB = """
+import sys
+import dagster as dg
+from dagster_defs.definitions import build_definitions
+from dagster_defs.running import instance_of, run_job
+from dagster_defs.settings import Settings
+
+settings = Settings().prepared()
+definitions = build_definitions(settings)
+keys = [dg.AssetKey(key.split("/")) for key in sys.argv[2:]]
+with instance_of(settings) as instance:
+    run_job(definitions, sys.argv[1], instance, lambda line: None, settings.home / "runs.log", keys or None)
+"""
 NOT_SOURCES = shutil.ignore_patterns("target", "logs", ".*")
 
 

@@ -17,40 +17,20 @@ from dagster_defs.replay import compare_lives, read_steps, replay, replay_steps,
 from dagster_defs.resources import build_home
 from ml_assets.declaration import read_declarations
 from ml_assets.feeds.nycflights13 import land, parse_through
-from tests.end_to_end.conftest import EASY_GATES
-from tests.end_to_end.real_homes import BIN, PROJECT_ROOT, RealHome, copy_project
+from tests.end_to_end.conftest import EASY_GATES, ONLY_AGE
+from tests.end_to_end.real_homes import BIN, PROJECT_ROOT, RUN_JOB, RealHome, copy_project
 
 pytestmark = pytest.mark.slow
 
 MODEL = "late_arrival"
-# A model of ten trees is no good one: only its age may ask for another.
-ONLY_AGE = {
-    **EASY_GATES,
-    r"max_label_age: \d+ days": "max_label_age: 20 days",
-    r"worse_by: 0\.05": "worse_by: 5.0",
-    r"population_stability: [\d.]+": "population_stability: 99.0",
-    r"predictions: [\d.]+,": "predictions: 99.0,",
-}
+STAYS_YOUNG = {**ONLY_AGE, r"max_label_age: \d+ days": "max_label_age: 20 days"}
 FAILS = "select * from {{ ref('trn_late_arrival') }} where decision_at >= timestamp '2013-01-08 06:00'\n"
-
-
-RUN = """
-import sys
-from dagster_defs.definitions import build_definitions
-from dagster_defs.running import instance_of, run_job
-from dagster_defs.settings import Settings
-
-settings = Settings().prepared()
-definitions = build_definitions(settings)
-with instance_of(settings) as instance:
-    run_job(definitions, sys.argv[1], instance, lambda line: None, settings.home / "runs.log")
-"""
 
 
 def run(home: RealHome, job: str) -> subprocess.CompletedProcess[str]:
     """The job in a process of its own: dagster-dbt leaves the pipes of a dbt that failed to the garbage collector."""
     return subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", RUN, job],
+        [sys.executable, "-W", "ignore", "-c", RUN_JOB, job],
         cwd=PROJECT_ROOT,
         env={**home.environment, "PYTHONPATH": str(PROJECT_ROOT)},
         capture_output=True,
@@ -80,7 +60,7 @@ def test_a_drift_and_a_bad_deployment_are_made_good(tmp_path: Path) -> None:
 
 
 def test_a_replay_trains_when_there_is_reason_to_and_goes_on_where_it_ended(tmp_path: Path) -> None:
-    home = RealHome(tmp_path / "home", copy_project(tmp_path / "dbt_project", ONLY_AGE))
+    home = RealHome(tmp_path / "home", copy_project(tmp_path / "dbt_project", STAYS_YOUNG))
     moments = replay_steps(parse_through("2013-01-10"), parse_through("2013-01-24"), timedelta(days=7))
 
     def live(some: int) -> None:

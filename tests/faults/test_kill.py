@@ -1,158 +1,189 @@
-"""The power goes off: whatever was cut short, readers saw a whole state, and one plain run catches up."""
+"""The power goes off, fifty times: whatever was cut short, readers saw a whole state, and one plain run catches up."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
 import random
-import re
-import signal
-import subprocess
-import sys
-import threading
 import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import dagster as dg
 import pytest
 
+from dagster_defs.abandoned import end_abandoned_runs
+from dagster_defs.definitions import REFRESH_JOB, SCORE_JOB
+from dagster_defs.running import instance_of
 from tests.end_to_end.conftest import EASY_GATES
-from tests.end_to_end.real_homes import PROJECT_ROOT, RealHome, copy_project
+from tests.end_to_end.real_homes import MODELS, RealHome, copy_project, declare
+from tests.faults import killing
+from tests.faults.killing import TABLES, Moment, Program, Reader, Tally, after_start, begins, touched
 
 pytestmark = pytest.mark.slow
 
 SEED = 20130101
-KILLS = 8
-THROUGH = "2013-01-06"
-RUN = """
-from dagster_defs.definitions import REFRESH_JOB, build_definitions
-from dagster_defs.running import instance_of, run_job
-from dagster_defs.settings import Settings
-
-settings = Settings().prepared()
-definitions = build_definitions(settings)
-with instance_of(settings) as instance:
-    run_job(definitions, REFRESH_JOB, instance, lambda line: None, settings.home / "runs.log")
-"""
+STEPS = ("candidate", "evaluation", "champion", "predictions")
+DECISIONS = "lake/decisions.jsonl"
+# Training once more, so that there is somebody to replace and to go back to.
+OTHERWISE = {r"max_iter: 10": "max_iter: 40"}
 
 
-def start_run(home: RealHome) -> subprocess.Popen[bytes]:
-    """The job in a process of its own, the leader of its group: dbt's processes are in it too."""
-    with (home.path / "errors.log").open("ab") as errors:
-        return subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-c", RUN],
-            cwd=PROJECT_ROOT,
-            env={**home.environment, "PYTHONPATH": str(PROJECT_ROOT)},
-            stdout=subprocess.DEVNULL,
-            stderr=errors,
-            start_new_session=True,
-        )
+@dataclass(frozen=True)
+class Stage:
+    """One thing that is done to a home, and when it is killed while it is done."""
+
+    name: str
+    program: Program
+    kills: int
+    moments: Callable[[dict[str, float]], Sequence[Moment]]
+    before: Callable[[RealHome], None] = lambda home: None
+    is_done: Callable[[RealHome], bool] = lambda home: False
 
 
-def finish_run(home: RealHome) -> float:
-    """Runs to the end; returns the seconds that it took."""
-    began = time.monotonic()
-    process = start_run(home)
-    assert process.wait(timeout=600) == 0, (home.path / "errors.log").read_text()[-3000:]
-    return time.monotonic() - began
+def while_landing(usual: dict[str, float]) -> list[Moment]:
+    return [*after_start(usual["all"], 2), *[Moment(0.1, touched("landing/nycflights13/weather"))] * 4]
 
 
-class Reader(threading.Thread):
-    """Reads what is published again and again, as a stranger would, and keeps what was wrong with it."""
-
-    def __init__(self, lake: Path) -> None:
-        super().__init__(daemon=True)
-        self._lake = lake
-        self._end = threading.Event()
-        self._sound: set[bytes] = set()
-        self.problems: list[str] = []
-        self.states = 0
-
-    def run(self) -> None:
-        while not self._end.wait(0.02):
-            self._look()
-
-    def stop(self) -> None:
-        self._end.set()
-        self.join()
-        self._look()
-
-    def _look(self) -> None:
-        try:
-            catalog = (self._lake / "catalog.jsonl").read_bytes()
-        except FileNotFoundError:
-            return
-        if catalog in self._sound:
-            return
-        self.states += 1
-        for number, line in enumerate(catalog.splitlines()):
-            try:
-                part = json.loads(line)
-                content = (self._lake / part["file"]).read_bytes()
-            except (ValueError, OSError) as error:
-                self.problems.append(f"line {number}: {error}")
-                continue
-            if hashlib.sha256(content).hexdigest() != part["sha256"]:
-                self.problems.append(f"{part['file']} is not what the catalog says")
-        self._sound.add(catalog)
+def while_building(usual: dict[str, float]) -> list[Moment]:
+    return [*after_start(usual["all"], 5), *[Moment(0.5, touched(TABLES))] * 4]
 
 
-@pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return copy_project(tmp_path_factory.mktemp("killed") / "dbt_project", EASY_GATES)
+def while_training(usual: dict[str, float]) -> list[Moment]:
+    return [
+        *[Moment(usual[f"{model}__candidate"], begins(f"{model}__candidate")) for model in MODELS * 2],
+        *[Moment(usual[f"{model}__evaluation"], begins(f"{model}__evaluation")) for model in MODELS],
+        *[Moment(usual[f"{model}__champion"], begins(f"{model}__champion")) for model in MODELS],
+        *[Moment(0.02, touched(DECISIONS))] * 2,
+        *[Moment(usual[f"{model}__predictions"], begins(f"{model}__predictions")) for model in MODELS * 2],
+    ]
 
 
-def new_home(path: Path, project: Path) -> RealHome:
-    home = RealHome(path, project)
-    home.land(THROUGH)
-    return home
+def while_running_a_job(usual: dict[str, float]) -> list[Moment]:
+    """The job alone dies in two of these: dbt goes on for a while."""
+    return [
+        Moment(usual["dbt"], begins("dbt"), whole_group=False),
+        *after_start(usual["all"], 1),
+        Moment(usual["dbt_2"], begins("dbt_2")),
+        Moment(usual["dbt_2"], begins("dbt_2"), whole_group=False),
+    ]
 
 
-@pytest.mark.parametrize("victims", ["all", "the job alone"])
-def test_a_run_that_was_killed_is_caught_up_by_the_next(project: Path, tmp_path: Path, victims: str) -> None:
-    """Killed at rising moments, so that each time other work is cut short; where the job alone dies, dbt goes on for a while."""
-    undisturbed = new_home(tmp_path / "undisturbed", project)
-    seconds = finish_run(undisturbed)
-    home = new_home(tmp_path / "home", project)
-    reader = Reader(home.path / "lake")
-    reader.start()
-    chance = random.Random(f"{SEED} {victims}")
+def while_rolling_back(usual: dict[str, float]) -> list[Moment]:
+    return [Moment(0.03, touched(DECISIONS)), *after_start(usual["all"], 1)]
+
+
+def other_models(home: RealHome) -> None:
+    declare(home.project, OTHERWISE)
+
+
+def stages() -> list[Stage]:
+    steps = [f"{model}/{step}" for model in MODELS for step in STEPS]
+    return [
+        Stage("land", killing.command("land", "--through", "2013-01-05"), 8, while_landing),
+        Stage("build", killing.shell_build(), 12, while_building),
+        Stage("train", killing.assets(*steps), 14, while_training),
+        Stage("refresh", killing.job(REFRESH_JOB), 4, while_running_a_job),
+        Stage("land", killing.command("land", "--through", "2013-01-06"), 3, while_landing),
+        Stage("score", killing.job(SCORE_JOB), 4, while_running_a_job),
+        Stage("retrain", killing.assets(*steps), 8, while_training, before=other_models),
+        *[
+            Stage(
+                "roll back",
+                killing.command("rollback", model, "--reason", "a test"),
+                2,
+                while_rolling_back,
+                is_done=lambda home, model=model: home.champion(model) == 1,
+            )
+            for model in MODELS
+        ],
+    ]
+
+
+def outcome(home: RealHome) -> dict[str, Any]:
+    """All that a home has come to, without what names or times a run."""
+    landing = home.path / "landing"
+    return {
+        "landing": {str(file.relative_to(landing)): file.read_bytes() for file in landing.glob("*/*/[!.]*")},
+        "catalog": home.catalog_bytes() if (home.path / "lake" / "catalog.jsonl").exists() else None,
+        "predictions": home.prediction_files(),
+        "champions": {model: home.champion(model) for model in MODELS},
+        "versions": {
+            model: [(one.version, one.sha256, one.rolled_back) for one in home.registry.versions(model)]
+            for model in MODELS
+        },
+        "decisions": [(line.model, line.kind, line.verdict, line.version) for line in home.decisions()],
+    }
+
+
+def endure(stage: Stage, home: RealHome, usual: dict[str, float], tally: Tally, chance: random.Random) -> None:
+    """The stage, killed again and again, and then let through."""
+    moments = [*stage.moments(usual), *after_start(usual["all"] * 0.9, 2 * stage.kills)]
     hits = 0
+    for moment in moments:
+        if hits == stage.kills or stage.is_done(home):
+            break
+        runs_before, began = len(killing.runs(home)), time.time()
+        if not killing.kill(stage.program, home, moment, chance):
+            continue
+        hits += 1
+        if stage.program.is_dbt:
+            tally.hits[killing.phase_of_build(home, began)] += 1
+        elif stage.name in ("land", "roll back"):
+            tally.hits[stage.name] += 1
+        else:
+            tally.hits[killing.phase_of_run(home, runs_before)] += 1
+    if not stage.is_done(home):
+        stage.program.finish(home)
 
-    for fraction in sorted(chance.uniform(0.1, 1.0) for _ in range(KILLS if victims == "all" else KILLS // 2)):
-        process = start_run(home)
-        try:
-            process.wait(timeout=fraction * seconds)
-        except subprocess.TimeoutExpired:
-            hits += 1
-            if victims == "all":
-                os.killpg(process.pid, signal.SIGKILL)
-            else:
-                process.kill()
-            process.wait()
-    finish_run(home)
+
+def left_over(home: RealHome) -> list[str]:
+    """Files that were begun and not finished."""
+    patterns = ("**/.*.part", "**/tmp_*", "**/*.tmp", "**/*.torn-*")
+    return sorted(str(file.relative_to(home.path)) for pattern in patterns for file in home.path.glob(pattern))
+
+
+def test_a_home_killed_fifty_times_comes_to_the_same_as_an_undisturbed_one(tmp_path: Path) -> None:
+    undisturbed, home = (
+        RealHome(tmp_path / name, copy_project(tmp_path / f"{name}_project", EASY_GATES))
+        for name in ("undisturbed", "killed")
+    )
+    for one in (undisturbed, home):
+        one.settings  # makes the folders  # noqa: B018
+    reader = Reader(home, undisturbed.path / "landing")
+    reader.start()
+    chance = random.Random(SEED)
+    tally = Tally()
+
+    for stage in stages():
+        stage.before(undisturbed)
+        usual = {"all": stage.program.finish(undisturbed)}
+        if killing.runs(undisturbed):
+            usual |= killing.step_seconds(undisturbed)
+        stage.before(home)
+        endure(stage, home, usual, tally, chance)
+        print(f"{stage.name}: {tally}", flush=True)
+        assert outcome(home) == outcome(undisturbed), f"{stage.name}; {tally}"
+    for one in (undisturbed, home):
+        killing.job(REFRESH_JOB).finish(one)
     reader.stop()
 
-    assert hits >= 2
+    assert outcome(home) == outcome(undisturbed)
+    assert home.champion("late_arrival") == 1
     assert reader.problems == []
-    assert reader.states >= 1
-    assert home.catalog_bytes() == undisturbed.catalog_bytes()
-    assert home.prediction_files() == undisturbed.prediction_files()
-    assert [(line.model, line.verdict, line.version) for line in home.decisions()] == [
-        (line.model, line.verdict, line.version) for line in undisturbed.decisions()
-    ]
-
-
-def test_two_builds_at_once_wait_for_each_other(project: Path, tmp_path: Path) -> None:
-    home = new_home(tmp_path / "home", project)
-
-    both = [home.start_dbt("build"), home.start_dbt("build")]
-    said = [process.communicate(timeout=600)[0] for process in both]
-
-    assert [process.returncode for process in both] == [0, 0], "\n".join(said)
-    assert not [
-        line for text in said for line in text.splitlines() if re.search(r"\block\b|IO Error", line, re.IGNORECASE)
-    ]
-    alone = new_home(tmp_path / "alone", project)
-    assert alone.dbt("build").returncode == 0
-    assert home.catalog_bytes() == alone.catalog_bytes()
+    assert reader.states >= 3
+    assert tally.kills >= 50, tally
+    for phase in ("land", "build", "publish", "train", "promote", "score", "watch", "roll back"):
+        assert tally.hits[phase] >= 2, tally
+    print(f"\n{tally}; left half-written: {left_over(home)}")
+    swept = home.perennial("sweep", "--older-than", "0.0001 minutes", "--yes")
+    assert swept.returncode == 0, swept.stderr
+    assert left_over(home) == []
+    assert outcome(home) == outcome(undisturbed)
+    for model in MODELS:
+        for version in home.registry.versions(model):
+            for which in ("final", "twin", "fallback"):
+                home.registry.load(version, which)
+    with home.entered(), instance_of(home.settings) as instance:
+        end_abandoned_runs(instance)
+        assert instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])) == []

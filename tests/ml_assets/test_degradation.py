@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
 from collections.abc import Callable
@@ -220,6 +221,17 @@ def test_a_lock_file_that_is_held_for_ever_is_given_up_in_time(
     monkeypatch.setattr("ml_assets.registry.LOCK_SECONDS", 0.2)
     with registry._locked(), pytest.raises(RegistryUnreachable, match=r"registry\.lock has been held .*; find"):
         Registry(registry.root).champion("returns")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_registry_that_may_not_be_read_is_named(
+    lake: Lake, registry: Registry, declaration: ModelDeclaration, champion: Version
+) -> None:
+    (registry.root / "mlflow.db").chmod(0)
+
+    with pytest.raises(RegistryUnreachable, match=r"cannot be opened .*; give this user the right to"):
+        Registry(registry.root).champion("returns")
+    assert score_due(lake, Registry(registry.root), declaration).version == champion.version
 
 
 def test_what_was_last_seen_follows_every_change_of_champion(

@@ -42,6 +42,9 @@ FAILS_AGAIN = {
     "a broken contract": said_by_dbt("Compilation Error in model ftr_orders", "This model has an enforced contract"),
     "an error in SQL": said_by_dbt("Database Error in model ftr_orders", "Binder Error: no such column"),
     "a failed test whose rows speak of locks": said_by_dbt("Failure in test is_quiet", LOCKED),
+    "a warehouse that dbt itself has waited for as long as it may": said_by_dbt(
+        "Runtime Error", "warehouse.duckdb has been in use by process 7 for 3600 seconds; let it finish, or end it"
+    ),
     "a declaration": DeclarationError(["late_arrival.yml: label"]),
     "scoring": ScoringError("no model can answer"),
     "training": TrainingError("no rows"),

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from ml_assets.errors import ColumnsMissing, LakeError, PartCorrupt, TableMissing
-from ml_assets.lake import EVALUATION_SCHEMA, Lake, parquet_bytes
+from ml_assets.lake import EVALUATION_SCHEMA, Lake, parquet_bytes, unfinished_files, write_whole
 from tests.ml_assets.shop import TABLE, orders, publish
 
 
@@ -146,3 +146,12 @@ def test_only_old_files_that_the_catalog_does_not_name_are_unnamed(lake: Lake) -
     assert lake.unnamed_files(before=written_at + 1) == (earlier,)
     earlier.unlink()
     assert lake.unnamed_files(before=written_at + 1e9) == ()
+
+
+def test_what_was_half_written_when_its_process_died_is_found(tmp_path: Path) -> None:
+    write_whole(tmp_path / "m" / "whole.parquet", b"whole")
+    half = tmp_path / "m" / ".half.parquet.0123.part"
+    half.write_bytes(b"ha")
+    written_at = half.stat().st_mtime
+    assert unfinished_files(tmp_path, before=written_at) == ()
+    assert unfinished_files(tmp_path, before=written_at + 1) == (half,)

@@ -95,4 +95,4 @@ def test_totals_put_the_dearest_first() -> None:
 
     assert (dearest.name, dearest.cpu_seconds) == ("b", 5.0)
     assert (second.name, second.times, second.cpu_seconds, second.rows) == ("a", 2, 3.0, 20)
-    assert json.dumps([total.name for total in totals(lines, "run")]) == '["a", "b"]'
+    assert json.dumps([total.name for total in totals(lines, "run")]) == '["refresh a", "refresh b"]'

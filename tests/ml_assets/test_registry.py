@@ -62,6 +62,24 @@ def test_logging_again_restores_a_file_that_was_lost(registry: Registry, candida
     assert registry.has_files(version)
 
 
+def test_a_crash_while_logging_leaves_no_run_that_seems_to_go_on(
+    registry: Registry, candidate: Candidate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = registry._client
+    with monkeypatch.context() as patch:
+        patch.setattr(client, "log_batch", lambda *args, **others: (_ for _ in ()).throw(KeyboardInterrupt()))
+        with pytest.raises(KeyboardInterrupt):
+            registry.log_candidate(candidate)
+
+    registry.log_candidate(candidate)
+
+    experiment = client.get_experiment_by_name("returns")
+    assert experiment is not None
+    runs = client.search_runs([experiment.experiment_id])
+    assert sorted(run.info.status for run in runs) == ["FINISHED", "KILLED"]
+    assert len(registry.versions("returns")) == 1
+
+
 def test_figures_are_kept_with_the_run(registry: Registry, candidate: Candidate) -> None:
     version = registry.log_candidate(candidate)
     registry.log_metrics(version, {"log_loss": 0.5, "baseline_constant.log_loss": 0.6})
