@@ -1,11 +1,12 @@
 """What happens by itself: what lands is processed, and a model is renewed or taken back when there is reason to.
 
 What belongs here: what is asked when, and which answer requests what. What does not: the decisions themselves
-(`ml_assets.retraining`, `ml_assets.watching`).
+(`ml_assets.retraining`, `ml_assets.watching`, `ml_assets.promotion`).
 
-    files land -> sensor `landing` -> job `score`: dbt, predictions, monitoring, and two checks of each model
+    files land -> sensor `landing` -> job `score`: dbt, predictions, monitoring, and the checks of each model
     check `needs_no_retraining` of <model>/candidate fails  -> candidate, evaluation and champion are requested
     check `better_than_predecessor` of <model>/champion fails -> champion is requested, and goes back to its predecessor
+    check `no_challenger_waits` of <model>/champion fails -> champion is requested, and decides on the one in shadow
 
 The checks hold the decisions and their reasons, and automation conditions on the assets carry them, so the UI shows why
 a run was requested.
@@ -187,9 +188,9 @@ def following_condition() -> dg.AutomationCondition[Any]:
 
 
 def champion_condition() -> dg.AutomationCondition[Any]:
-    """Whenever there is a new evaluation, or the champion is worse than its predecessor."""
+    """Whenever there is a new evaluation, the champion is worse than its predecessor, or a challenger waits."""
     return (dg.AutomationCondition.eager() | _asked_by_check()).with_label(
-        "a candidate was judged, or the champion does worse than its predecessor"
+        "a candidate was judged, the champion does worse than its predecessor, or a challenger has served its time"
     )
 
 

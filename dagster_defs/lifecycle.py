@@ -118,11 +118,9 @@ def build_lifecycle_assets(declaration: ModelDeclaration) -> list[Any]:
                 },
                 data_version=dg.DataVersion(back.champion.sha256),
             )
-        version = home.registry.versions(model)[-1]
-        evidence = lifecycle.evaluate_candidate(home.lake, home.registry, declaration, version, now=home.now)
-        evidence = lifecycle.with_shadow(home.lake, home.registry, home.decision_log, declaration, evidence)
-        result = lifecycle.decide_and_promote(home.registry, home.decision_log, declaration, evidence, now=home.now)
-        context.log.info(f"{model} version {version.version}: {result.decision.verdict}")
+        result = lifecycle.decide_on_champion(home.lake, home.registry, home.decision_log, declaration, now=home.now)
+        version = result.logged.version if result.logged else result.champion.version if result.champion else None
+        context.log.info(f"{model} version {version}: {result.decision.verdict}")
         return dg.MaterializeResult(
             metadata={
                 "verdict": result.decision.verdict,

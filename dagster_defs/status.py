@@ -28,7 +28,7 @@ from ml_assets.ledger import Total
 from ml_assets.model_declaration import ModelDeclaration
 from ml_assets.moments import words_of
 from ml_assets.service_levels import find_lateness
-from ml_assets.shadow import challenger_in_shadow
+from ml_assets.shadow import challenger_in_shadow, gather_shadow
 from ml_assets.versions import last_seen
 
 OVERALL = "overall"
@@ -129,12 +129,18 @@ def _service(home: Home, declaration: ModelDeclaration, landed: list[datetime]) 
 
 
 def _in_shadow(home: Home, declaration: ModelDeclaration) -> dict[str, Any] | None:
-    """The version that answers beside the champion, since when and until when (data time)."""
+    """The version that answers beside the champion, since when and until when (data time), and how far it is."""
     challenger = challenger_in_shadow(home.registry, home.decision_log, declaration)
     if challenger is None or declaration.gates.shadow is None:
         return None
-    until = challenger.as_of + declaration.gates.shadow
-    return {"version": challenger.version, "since": challenger.as_of, "until": until}
+    shadow = gather_shadow(home.lake, home.registry, declaration, challenger)
+    return {
+        "version": challenger.version,
+        "since": shadow.since,
+        "until": shadow.since + declaration.gates.shadow,
+        "outcomes": shadow.rows,
+        "problem": shadow.problem,
+    }
 
 
 def _last_decision(home: Home, model: str) -> dict[str, Any] | None:
@@ -240,7 +246,12 @@ def _show_model(name: str, model: dict[str, Any], console: Console, without: str
     _show_service(model["service"], console)
     if model["in_shadow"]:
         shadow = model["in_shadow"]
-        console.print(f"  in shadow: version {shadow['version']} answers beside it until {_moment(shadow['until'])}")
+        console.print(
+            f"  in shadow: version {shadow['version']} answers beside it from {_moment(shadow['since'])} until"
+            f" {_moment(shadow['until'])}; {shadow['outcomes']:,} outcomes of that are known"
+        )
+        if shadow["problem"]:
+            console.print(f"    [red]it cannot answer: {shadow['problem']}[/]", soft_wrap=True)
     last = model["last_decision"]
     if last:
         console.print(

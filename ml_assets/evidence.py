@@ -35,9 +35,10 @@ def question_of(version: Version, champion: Version | None, declaration: ModelDe
 
 
 def save_evidence(root: Path, version: Version, question: str, evidence: Evidence) -> Path:
-    """Writes the evidence under its question."""
+    """Writes the evidence under its question; what a time in shadow shows is asked anew each time."""
     path = _path(root, version, question)
-    write_whole(path, json.dumps(_plain(asdict(evidence)), indent=1).encode())
+    lasting = {name: value for name, value in asdict(evidence).items() if name != "shadow"}
+    write_whole(path, json.dumps(_plain(lasting), indent=1).encode())
     return path
 
 

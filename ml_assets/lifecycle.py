@@ -20,7 +20,7 @@ import pyarrow as pa
 from ml_assets.backtesting import Backtest, backtest
 from ml_assets.decision_log import DecisionLog, LoggedDecision
 from ml_assets.decision_rows import moments, read_rows
-from ml_assets.errors import ChampionChanged, NoChampion, TrainingError
+from ml_assets.errors import ArtifactError, ChampionChanged, ColumnsMissing, NoChampion, TrainingError
 from ml_assets.evaluation import OVERALL, Score
 from ml_assets.evidence import load_evidence, question_of, save_evidence
 from ml_assets.health import FEWEST_OUTCOMES, gather_health
@@ -29,7 +29,7 @@ from ml_assets.lake import EVALUATION_SCHEMA, Lake
 from ml_assets.ledger import Spending
 from ml_assets.model_declaration import ModelDeclaration
 from ml_assets.moments import from_datetime64, in_utc, text_of
-from ml_assets.promotion import CANDIDATE, Decision, Evidence, Reason, Verdict, decide_promotion
+from ml_assets.promotion import CANDIDATE, Decision, Evidence, Reason, ShadowEvidence, Verdict, decide_promotion
 from ml_assets.registry import Registry, Version
 from ml_assets.retraining import HealthEvidence, HealthWindow, RetrainingDecision, decide_retraining
 from ml_assets.scoring import ScoringReport, score_due, score_from_spine, score_past
@@ -51,6 +51,7 @@ __all__ = [
     "ShadowReport",
     "challenger_in_shadow",
     "decide_and_promote",
+    "decide_on_champion",
     "decide_on_retraining",
     "decide_on_shadow",
     "evaluate_candidate",
@@ -217,14 +218,14 @@ def decide_and_promote(
     if logged is None:
         logged = log.append(
             decided_at=now(),
-            as_of=evidence.as_of,
+            as_of=_decided_as_of(evidence),
             model=declaration.name,
             kind="promotion",
             verdict=decision.verdict,
             version=evidence.version,
             previous_version=evidence.champion_version,
             reasons=[asdict(reason) for reason in decision.reasons],
-            evidence=summary,
+            evidence={**summary, **({"shadow": _plain_shadow(evidence.shadow)} if evidence.shadow else {})},
         )
     if decision.verdict == "promoted":  # after the line, so a crash between them is made good by the next call
         champion = registry.promote(declaration.name, evidence.version)
@@ -234,21 +235,57 @@ def decide_and_promote(
 def with_shadow(
     lake: Lake, registry: Registry, log: DecisionLog, declaration: ModelDeclaration, evidence: Evidence
 ) -> Evidence:
-    """The evidence with what the version's time in shadow shows, if it is in shadow."""
+    """The evidence with what the version's time in shadow shows, or whose place it would take there."""
     challenger = challenger_in_shadow(registry, log, declaration)
-    if challenger is None or challenger.version != evidence.version:
+    if challenger is None:
         return evidence
+    if challenger.version != evidence.version:
+        return replace(evidence, shadow=ShadowEvidence(evidence.as_of, timedelta(0), takes_place_of=challenger.version))
     return replace(evidence, shadow=gather_shadow(lake, registry, declaration, challenger))
+
+
+def decide_on_champion(
+    lake: Lake, registry: Registry, log: DecisionLog, declaration: ModelDeclaration, *, now: Clock
+) -> PromotionResult:
+    """Judges the newest version and decides on it, as `decide_and_promote` does.
+
+    A challenger that has served its time in shadow is decided on first, so that no newer one takes its place unheard.
+
+    Raises:
+        LakeError, ArtifactError, TrainingError, RegistryError
+    """
+
+    def decide_on(version: Version) -> PromotionResult:
+        evidence = evaluate_candidate(lake, registry, declaration, version, now=now)
+        evidence = with_shadow(lake, registry, log, declaration, evidence)
+        return decide_and_promote(registry, log, declaration, evidence, now=now)
+
+    newest = registry.versions(declaration.name)[-1]
+    challenger = challenger_in_shadow(registry, log, declaration)
+    served = None
+    if challenger and challenger.version != newest.version:
+        due = decide_on_shadow(lake, registry, log, declaration, now=now)
+        served = decide_on(challenger) if due and due.verdict != "in_shadow" else None
+    result = decide_on(newest)
+    return served if served and not result.is_new else result
 
 
 def decide_on_shadow(
     lake: Lake, registry: Registry, log: DecisionLog, declaration: ModelDeclaration, *, now: Clock
 ) -> Decision | None:
-    """What would be decided now about the challenger in shadow, without acting on it; None if there is none."""
+    """What would be decided now about the challenger in shadow, without acting on it; None if there is none.
+
+    One that cannot be judged any more (beside another champion than before, say, while its file is broken) is not
+    decided on: it stays where it is until another takes its place.
+    """
     challenger = challenger_in_shadow(registry, log, declaration)
     if challenger is None:
         return None
-    evidence = evaluate_candidate(lake, registry, declaration, challenger, now=now)
+    try:
+        evidence = evaluate_candidate(lake, registry, declaration, challenger, now=now)
+    except (ArtifactError, ColumnsMissing) as error:
+        text = f"Version {challenger.version} cannot be judged any more: {error}"
+        return Decision("in_shadow", (Reason("shadow", False, None, None, text),))
     return decide_promotion(with_shadow(lake, registry, log, declaration, evidence), declaration.gates)
 
 
@@ -312,7 +349,9 @@ def decide_on_retraining(
         spent_cpu_seconds=partial(_training_cost, registry, declaration.name),
         spending=spending,
     )
-    evidence = replace(evidence, in_shadow=challenger.version if challenger else None)
+    if challenger and declaration.gates.shadow:
+        until = challenger.as_of + 2 * declaration.gates.shadow  # one that never ends holds nothing back for good
+        evidence = replace(evidence, in_shadow=challenger.version, shadow_until=until)
     decision = decide_retraining(evidence, declaration.retraining)
     if not _is_news(log, evidence, decision):
         return RetrainingResult(decision, evidence, None)
@@ -442,6 +481,17 @@ def _summary(evidence: Evidence, declaration: ModelDeclaration) -> dict[str, Any
             one.against: [one.worse_by, one.low, one.high] for one in evidence.comparisons if one.slice_name == OVERALL
         },
     }
+
+
+def _decided_as_of(evidence: Evidence) -> datetime:
+    """How far the data went: to the version's training, or through its time in shadow."""
+    shadow = evidence.shadow
+    return max(evidence.as_of, shadow.since + shadow.served) if shadow else evidence.as_of
+
+
+def _plain_shadow(shadow: ShadowEvidence) -> dict[str, Any]:
+    found = asdict(shadow)
+    return {**found, "since": text_of(shadow.since), "served": shadow.served / timedelta(days=1)}
 
 
 def _logged_before(log: DecisionLog, evidence: Evidence, summary: dict[str, Any]) -> LoggedDecision | None:

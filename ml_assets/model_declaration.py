@@ -120,7 +120,7 @@ class ModelDeclaration:
             "file": self.file,
             "baselines": [baseline.model_dump() for baseline in self.baselines],
             "evaluation": _plain(self.evaluation.model_dump(exclude={"baselines"})),
-            "gates": _plain(self.gates.model_dump()),
+            "gates": _plain(self.gates.model_dump(exclude=None if self.gates.shadow else {"shadow"})),
             "retraining": _plain(self.retraining.model_dump()),
             "service": _plain(self.service.model_dump()),
         }

@@ -29,19 +29,24 @@ MOST_MISSED = 0.01
 
 @dataclass(frozen=True)
 class ShadowEvidence:
-    """How a challenger did in shadow since it was trained: `served` so long, up to the newest decision answered.
+    """How a challenger did in shadow: `since` it was trained or the champion stands beside it, whichever is later, and
+    `served` so long, up to the newest decision answered.
 
-    Within the declared time, `rows` decisions of the champion's with a known outcome were answered by it too, `missed`
-    were not. On those it is `worse_by` than the champion, paired by day; `low` and `high` are the central interval.
+    `rows` decisions of the champion's with a known outcome were answered by it too, `missed` were not. On those rows it
+    is `worse_by` than the champion, paired by day; `low` and `high` are the central interval. `problem` is why it
+    cannot answer now, `champion_unusable` why the champion cannot; `takes_place_of` is the challenger before it.
     """
 
     since: datetime
     served: timedelta
     rows: int = 0
     missed: int = 0
+    problem: str | None = None
     worse_by: float | None = None
     low: float | None = None
     high: float | None = None
+    champion_unusable: str | None = None
+    takes_place_of: int | None = None
 
 
 @dataclass(frozen=True)
@@ -268,11 +273,14 @@ def _latency(evidence: Evidence, gates: Gates) -> Iterable[Reason]:
 def _waits_in_shadow(evidence: Evidence, gates: Gates, span: timedelta) -> Reason | None:
     """None once it has served the declared time and enough outcomes of that are known."""
     shadow = evidence.shadow or ShadowEvidence(evidence.as_of, timedelta(0))
+    if shadow.champion_unusable:
+        return None
     day = timedelta(days=1)
     if shadow.served < span:
+        before = f" It takes the place of version {shadow.takes_place_of}." if shadow.takes_place_of else ""
         text = (
             f"It answers beside champion {evidence.champion_version} until {shadow.since + span:%Y-%m-%d %H:%M} UTC "
-            f"before it may win; {max(shadow.served / day, 0.0):.1f} of {span / day:g} days have passed."
+            f"before it may win; {max(shadow.served / day, 0.0):.1f} of {span / day:g} days have passed.{before}"
         )
         return Reason("shadow", False, round(shadow.served / day, 2), span / day, text)
     known = shadow.rows + shadow.missed
@@ -285,16 +293,23 @@ def _waits_in_shadow(evidence: Evidence, gates: Gates, span: timedelta) -> Reaso
 def _did_well_in_shadow(evidence: Evidence, _: Gates) -> list[Reason]:
     shadow = evidence.shadow
     assert shadow is not None
-    missed = shadow.missed / (shadow.rows + shadow.missed)
-    text = f"In shadow it left {shadow.missed:,} of {shadow.rows + shadow.missed:,} decisions unanswered."
-    reasons = [Reason("shadow_answers", missed <= MOST_MISSED, round(missed, 4), MOST_MISSED, text)]
-    if shadow.worse_by is not None:
+    asked = shadow.rows + shadow.missed
+    missed = shadow.missed / asked if asked else 0.0
+    answers = missed <= MOST_MISSED and not shadow.problem
+    text = f"In shadow it left {shadow.missed:,} of {asked:,} decisions unanswered."
+    if shadow.problem:
+        text += f" It cannot answer: {shadow.problem}"
+    reasons = [Reason("shadow_answers", answers, round(missed, 4), MOST_MISSED, text)]
+    if shadow.champion_unusable:
+        text = f"Champion {evidence.champion_version} cannot answer any more: {shadow.champion_unusable}"
+        reasons.append(Reason("shadow", True, None, None, text))
+    elif shadow.worse_by is not None:
         figure = shadow.worse_by if shadow.low is None else shadow.low
-        interval = "" if shadow.low is None else f" (between {shadow.low:+.4f} and {shadow.high:+.4f})"
+        interval = (shadow.worse_by, shadow.low, shadow.high, shadow.rows)
+        difference = Comparison(CHAMPION, OVERALL, "", evidence.metric, *interval)
         text = (
             f"{'S' if figure > 0 else 'Not s'}ignificantly worse than champion {evidence.champion_version} on the "
-            f"{shadow.rows:,} decisions that both answered in its time: {evidence.metric} worse by "
-            f"{shadow.worse_by:+.4f}{interval}."
+            f"{shadow.rows:,} decisions that both answered in its time: {evidence.metric} {_by(difference)}."
         )
         reasons.append(Reason("shadow", figure <= 0, figure, 0.0, text))
     return reasons

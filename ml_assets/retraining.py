@@ -54,8 +54,8 @@ class HealthEvidence:
     `as_of` is the data's watermark, `newest_label` the latest label known by then; `trained_through` the newest
     training's own watermark, whether or not it became champion. `windows` are the champion's, oldest first, whole weeks
     only. `spent_cpu_seconds` is what trainings within the budget's span have cost, `spending` what all runs have.
-    `in_shadow` is the version that answers beside the champion and is to be decided on first. `failed_checks` are the
-    blocking checks upstream whose latest answer is no.
+    `in_shadow` is the version that answers beside the champion and is to be decided on first, but waited for no longer
+    than until `shadow_until`, if that is said. `failed_checks` are the blocking checks upstream whose latest answer is no.
     """
 
     model: str
@@ -72,6 +72,7 @@ class HealthEvidence:
     failed_checks: tuple[str, ...]
     spending: Spending | None = None
     in_shadow: int | None = None
+    shadow_until: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -246,8 +247,10 @@ def _compute_budget(evidence: HealthEvidence, _: Retraining) -> Iterable[Reason]
 
 def _in_shadow(evidence: HealthEvidence, _: Retraining) -> Iterable[Reason]:
     if evidence.in_shadow is not None:
-        text = f"Version {evidence.in_shadow} answers in shadow; it is decided on before another is trained."
-        yield Reason("in_shadow", False, None, None, text)
+        until = evidence.shadow_until
+        at_most = f", but waited for no longer than until {until:%Y-%m-%d %H:%M} UTC" if until else ""
+        text = f"Version {evidence.in_shadow} answers in shadow; it is decided on before another is trained{at_most}."
+        yield Reason("in_shadow", until is not None and evidence.as_of >= until, None, None, text)
 
 
 # --- words

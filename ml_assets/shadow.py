@@ -2,16 +2,17 @@
 
 What belongs here: who is in shadow, its answers, and what they show. What does not: the gate (`promotion.py`).
 
-Who is in shadow is told from the decision log: the newest version, if the last word about it is `in_shadow` and the
-champion is still the one that it was judged against. Its answers lie in
-`lake/shadow_predictions/<model>/<version>/<decision_date>.parquet`, in the form of predictions.
+Who is in shadow is told from the decision log: the version that was last sent there, until it is decided on or another
+takes its place. A newer candidate that is rejected takes nobody's place. Its answers lie in
+`lake/shadow_predictions/<model>/<version>/<decision_date>.parquet`, in the form of predictions. Where the champion
+changes meanwhile, only what the present one has answered since counts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import timedelta
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
 from typing import Any
 
 import numpy as np
@@ -19,9 +20,9 @@ import pyarrow as pa
 import pyarrow.compute
 
 from ml_assets.bootstrap import day_weights, worse_by_day
-from ml_assets.decision_log import DecisionLog
+from ml_assets.decision_log import DecisionLog, LoggedDecision
 from ml_assets.decision_rows import DecisionRows, read_rows
-from ml_assets.errors import PerennialError, RegistryUnreachable
+from ml_assets.errors import PerennialError
 from ml_assets.estimators import predict
 from ml_assets.lake import PREDICTION_SCHEMA, Lake
 from ml_assets.metrics import METRICS
@@ -46,20 +47,29 @@ class ShadowReport:
     problem: str | None
 
 
+def line_in_shadow(log: Iterable[LoggedDecision], model: str) -> LoggedDecision | None:
+    """The line that sent the model's present challenger into shadow; None if it was decided on since."""
+    standing = None
+    for one in log:
+        if (one.model, one.kind) != (model, "promotion"):
+            continue
+        if one.verdict == "in_shadow":
+            standing = one
+        elif one.verdict == "promoted" or (standing and standing.version == one.version):
+            standing = None
+    return standing
+
+
 def challenger_in_shadow(registry: Registry, log: DecisionLog, declaration: ModelDeclaration) -> Version | None:
     """The version that answers beside the champion now; None if there is none."""
-    if declaration.gates.shadow is None:
+    line = line_in_shadow(log.read(), declaration.name) if declaration.gates.shadow else None
+    if line is None or line.version is None:
         return None
-    versions, champion = registry.versions(declaration.name), registry.champion(declaration.name)
-    if not versions or champion is None or versions[-1].version == champion.version or versions[-1].rolled_back:
+    champion = registry.champion(declaration.name)
+    if champion is None or champion.version == line.version:
         return None
-    words = [
-        one
-        for one in log.read()
-        if (one.model, one.kind, one.version) == (declaration.name, "promotion", versions[-1].version)
-    ]
-    is_in = bool(words) and (words[-1].verdict, words[-1].previous_version) == ("in_shadow", champion.version)
-    return versions[-1] if is_in else None
+    challenger = registry.get(declaration.name, line.version)
+    return None if challenger.rolled_back else challenger
 
 
 def score_in_shadow(
@@ -67,28 +77,76 @@ def score_in_shadow(
 ) -> ShadowReport | None:
     """Lets the challenger answer whatever the champion has answered since the challenger was trained; None without one.
 
-    A challenger that cannot answer is reported and hurts nobody.
+    A challenger that cannot answer, for whatever reason, is reported and hurts nobody. What it could not answer now it
+    answers with the next call.
+    """
+    try:
+        challenger = challenger_in_shadow(registry, log, declaration)
+    except PerennialError:  # the registry or the log cannot be read: it answers later
+        return None
+    if challenger is None:
+        return None
+    try:
+        return ShadowReport(challenger.version, _answer_open(lake, registry, declaration, challenger), None)
+    except Exception as error:  # whatever a model from elsewhere raises: nobody was to be told of it
+        return ShadowReport(challenger.version, 0, _words(error))
+
+
+def gather_shadow(lake: Lake, registry: Registry, declaration: ModelDeclaration, challenger: Version) -> ShadowEvidence:
+    """What the challenger's answers show beside the champion's own, paired by day.
 
     Raises:
         LakeError: if what is published cannot be read.
     """
-    try:
-        challenger = challenger_in_shadow(registry, log, declaration)
-    except RegistryUnreachable:  # it answers later what it could not answer now
-        return None
-    if challenger is None:
-        return None
-    made = _since(lake, declaration.name, challenger, None)
-    own = _since(lake, declaration.name, challenger, challenger.version)
-    open_ = made.filter(pc.invert(pc.is_in(made["decision_key"], own["decision_key"].combine_chunks())))
-    if not open_.num_rows:
-        return ShadowReport(challenger.version, 0, None)
-    rows = _rows_of(lake, declaration, challenger.columns, open_)
-    try:
-        answers = predict(registry.load(challenger), rows.inputs, declaration.task)
-    except (PerennialError, ValueError, TypeError) as error:
-        return ShadowReport(challenger.version, 0, str(error))
-    scored = open_.take(pc.index_in(rows.keys, open_["decision_key"].combine_chunks()))
+    champion = registry.champion(declaration.name)
+    made = _made_since(lake, declaration.name, challenger)
+    nothing = ShadowEvidence(since=challenger.as_of, served=timedelta(0))
+    if champion is None or not made.num_rows:
+        return nothing
+    decided = made["decision_at"].to_numpy()
+    by_champion = made["prediction_status"].to_numpy(zero_copy_only=False) == "champion"
+    of_others = decided[by_champion & (made["model_version"].to_numpy() != champion.version)]
+    since = max([challenger.as_of, *(from_datetime64(moment) for moment in of_others[-1:])])
+    evidence = replace(
+        nothing,
+        since=since,
+        served=from_datetime64(decided[-1]) - since,
+        problem=_why_silent(lake, registry, declaration, challenger),
+        champion_unusable=_why_silent(lake, registry, declaration, champion),
+    )
+    own = made.filter(pa.array(by_champion & (decided > as_datetime64(since))))
+    rows = _rows_of(lake, declaration, (), own)
+    rows = rows.where(~np.isnan(rows.label))
+    shadow = _read_own(lake, challenger)
+    answered = np.asarray(pc.is_in(rows.keys, shadow["decision_key"].combine_chunks()))
+    evidence = replace(evidence, missed=int((~answered).sum()))
+    rows = rows.where(answered)
+    if not len(rows):
+        return evidence
+    codes, days = rows.day
+    with limited_to(1):
+        figure = worse_by_day(
+            METRICS[declaration.evaluation.metric],
+            rows.label,
+            _answers(shadow, rows),
+            _answers(own, rows),
+            codes,
+            day_weights(len(days)),
+            declaration.gates.confidence,
+        )
+    return replace(evidence, rows=len(rows), worse_by=figure.value, low=figure.low, high=figure.high)
+
+
+def _answer_open(lake: Lake, registry: Registry, declaration: ModelDeclaration, challenger: Version) -> int:
+    """Answers what has no answer in shadow yet, and says how many decisions that were."""
+    made = _made_since(lake, declaration.name, challenger)
+    own = _read_own(lake, challenger)
+    unanswered = made.filter(pc.invert(pc.is_in(made["decision_key"], own["decision_key"].combine_chunks())))
+    if not unanswered.num_rows:
+        return 0
+    rows = _rows_of(lake, declaration, challenger.columns, unanswered)
+    answers = predict(registry.load(challenger), rows.inputs, declaration.task)
+    scored = unanswered.take(pc.index_in(rows.keys, unanswered["decision_key"].combine_chunks()))
     table = pa.table(
         {
             **{name: scored[name] for name in ("model", "decision_key", "decision_at", "scored_as_of")},
@@ -98,70 +156,61 @@ def score_in_shadow(
             "prediction_status": pa.repeat(STATUS, len(rows)),
             "status_reason": pa.nulls(len(rows), pa.string()),
         }
-    ).select(PREDICTION_SCHEMA.names)
+    )
+    table = table.select(PREDICTION_SCHEMA.names).cast(PREDICTION_SCHEMA)
     days = table["decision_at"].to_numpy().astype("datetime64[D]")
     for day in np.unique(days):
-        present = lake.read_predictions(declaration.name, [day.item()], shadow=challenger.version)
-        chosen = table.filter(pa.array(days == day)).cast(PREDICTION_SCHEMA)
+        present = _read_own(lake, challenger, [day.item()])
+        chosen = table.filter(pa.array(days == day))
         lake.write_predictions(
             declaration.name, day.item(), pa.concat_tables([present, chosen]), shadow=challenger.version
         )
-    return ShadowReport(challenger.version, len(rows), None)
+    return len(rows)
 
 
-def gather_shadow(lake: Lake, registry: Registry, declaration: ModelDeclaration, challenger: Version) -> ShadowEvidence:
-    """What the challenger's answers within the declared time show beside the champion's own, paired by day.
+def _made_since(lake: Lake, model: str, challenger: Version) -> pa.Table:
+    """What was answered for real of the decisions that came after the challenger was trained, oldest first."""
+    dates = [day for day in lake.prediction_dates(model) if day >= challenger.as_of.date()]
+    table = lake.read_predictions(model, dates)
+    return table.filter(pa.array(table["decision_at"].to_numpy() > as_datetime64(challenger.as_of)))
 
-    Raises:
-        LakeError: if what is published cannot be read.
-    """
-    span = declaration.gates.shadow or timedelta(0)
-    champion = registry.champion(declaration.name)
-    made = _since(lake, declaration.name, challenger, None)
-    nothing = ShadowEvidence(since=challenger.as_of, served=timedelta(0))
-    if champion is None or not made.num_rows:
-        return nothing
-    decided = made["decision_at"].to_numpy()
-    served = from_datetime64(decided.max()) - challenger.as_of
-    made = made.filter(pa.array(decided <= as_datetime64(challenger.as_of + span)))
-    own = made.filter(
-        pc.and_(pc.equal(made["model_version"], champion.version), pc.equal(made["prediction_status"], "champion"))
-    )
-    rows = _rows_of(lake, declaration, (), own)
-    rows = rows.where(~np.isnan(rows.label))
-    shadow = _since(lake, declaration.name, challenger, challenger.version)
-    answered = pc.index_in(rows.keys, shadow["decision_key"].combine_chunks())
-    both = np.asarray(answered.is_valid())
-    missed = int((~both).sum())
-    rows = rows.where(both)
-    nothing = ShadowEvidence(since=challenger.as_of, served=served, rows=len(rows), missed=missed)
-    if not len(rows):
-        return nothing
-    metric = METRICS[declaration.evaluation.metric]
-    codes, days = rows.day
-    with limited_to(1):
-        figure = worse_by_day(
-            metric,
-            rows.label,
-            _answers(shadow, rows),
-            _answers(own, rows),
-            codes,
-            day_weights(len(days)),
-            declaration.gates.confidence,
-        )
-    return ShadowEvidence(challenger.as_of, served, len(rows), missed, figure.value, figure.low, figure.high)
+
+def _read_own(lake: Lake, challenger: Version, dates: Sequence[date] | None = None) -> pa.Table:
+    """The challenger's own answers; a file that cannot be read is as good as none, and is then made again."""
+    model, version = challenger.model, challenger.version
+    pieces = [PREDICTION_SCHEMA.empty_table()]
+    for day in lake.prediction_dates(model, shadow=version) if dates is None else dates:
+        try:
+            pieces.append(lake.read_predictions(model, [day], shadow=version).cast(PREDICTION_SCHEMA))
+        except (OSError, ValueError):  # pyarrow's own errors are among these
+            continue
+    return pa.concat_tables(pieces)
+
+
+def _why_silent(lake: Lake, registry: Registry, declaration: ModelDeclaration, version: Version) -> str | None:
+    """Why a version cannot answer the training set as it is published now; None if it can be asked."""
+    missing = [name for name in version.columns if name not in lake.columns(declaration.training_set)]
+    if missing:
+        return f"{declaration.training_set} has no column {', '.join(missing)} any more."
+    try:
+        predict(registry.load(version), _newest_row(lake, declaration, version), declaration.task)
+    except Exception as error:  # whatever a model from elsewhere raises
+        return _words(error)
+    return None
+
+
+def _newest_row(lake: Lake, declaration: ModelDeclaration, version: Version) -> pa.Table:
+    newest = lake.parts(declaration.training_set)[-1].part
+    return read_rows(lake, declaration, version.columns, [newest]).inputs.slice(0, 1)
+
+
+def _words(error: Exception) -> str:
+    return str(error) if isinstance(error, PerennialError) else f"{type(error).__name__}: {error}"
 
 
 def _answers(predictions: pa.Table, rows: DecisionRows) -> Any:
     places = pc.index_in(rows.keys, predictions["decision_key"].combine_chunks())
     return predictions["prediction"].to_numpy()[places.to_numpy()]
-
-
-def _since(lake: Lake, model: str, challenger: Version, shadow: int | None) -> pa.Table:
-    """Predictions of decisions that came after the challenger was trained: the champion's, or its own in shadow."""
-    dates = [day for day in lake.prediction_dates(model, shadow=shadow) if day >= challenger.as_of.date()]
-    table = lake.read_predictions(model, dates, shadow=shadow)
-    return table.filter(pa.array(table["decision_at"].to_numpy() > as_datetime64(challenger.as_of)))
 
 
 def _rows_of(lake: Lake, declaration: ModelDeclaration, columns: Sequence[str], predictions: pa.Table) -> DecisionRows:

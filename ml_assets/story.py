@@ -13,6 +13,7 @@ from ml_assets.decision_log import LoggedDecision
 from ml_assets.lake import Lake
 from ml_assets.model_declaration import ModelDeclaration
 from ml_assets.registry import Version
+from ml_assets.shadow import line_in_shadow
 
 MOST_FEATURES = 5
 
@@ -28,7 +29,11 @@ def _lines(
     lake: Lake, declaration: ModelDeclaration, version: Version, log: Sequence[LoggedDecision], champion: int | None
 ) -> Iterator[str]:
     mine = [one for one in log if one.model == version.model]
+    challenger = line_in_shadow(mine, version.model) if declaration.gates.shadow else None
+    in_shadow = challenger.version if challenger and challenger.version != champion else None
     state = "the champion: it predicts" if version.version == champion else "not the champion"
+    if version.version == in_shadow:
+        state = "in shadow: it answers beside the champion, and nobody acts on its answers"
     yield f"{declaration.title}, version {version.version} is {state}."
     yield ""
     yield "Why it was trained"
@@ -57,6 +62,9 @@ def _lines(
     yield ""
     yield "What became of it"
     yield from _fate(version, mine, champion)
+    if challenger and in_shadow and version.version == champion:
+        text = challenger.reasons[-1]["text"]
+        yield f"  Version {in_shadow} is in shadow beside it, as of {_day(challenger)}: {text}"
 
 
 def _asked_for(version: Version, log: Sequence[LoggedDecision]) -> Iterator[str]:
@@ -96,6 +104,9 @@ def _fate(version: Version, log: Sequence[LoggedDecision], champion: int | None)
             yield f"  As of {_day(one)} a retraining was due but held back: {held}"
     if version.version == champion:
         yield "  It predicts until a better founded version takes its place."
+    elif any((one.kind, one.verdict, one.version) == ("promotion", "in_shadow", version.version) for one in log):
+        if not told:
+            yield "  It has only answered in shadow."
     elif not told:
         yield "  It has never predicted."
 

@@ -97,6 +97,10 @@ MISTAKES = {
         {"service__late_after": "0.5 minutes"},
         "config.meta.ml.service.late_after: found '0.5 minutes', less than a minute",
     ),
+    "a time in shadow without a unit": (
+        {"gates__shadow": 7},
+        "config.meta.ml.gates.shadow: found 7, not a span of time",
+    ),
     "a count of windows upside down": (
         {"retraining__drift__windows": "5 of 2"},
         "found '5 of 2', not a count of windows",

@@ -203,6 +203,11 @@ def test_a_challenger_in_shadow_is_decided_on_first_unless_the_declaration_chang
     assert decide(changed=("the declaration",), in_shadow=3).verdict == "retrain"
 
 
+@pytest.mark.parametrize(("until", "verdict"), [(AS_OF + DAY, "held_back"), (AS_OF, "retrain")])
+def test_a_challenger_in_shadow_is_waited_for_no_longer_than_is_said(until: datetime, verdict: str) -> None:
+    assert decide(windows=DRIFTED, in_shadow=3, shadow_until=until).verdict == verdict
+
+
 def test_a_common_budget_that_is_used_up_holds_training_back() -> None:
     day = timedelta(days=1)
     assert decide(windows=DRIFTED, spending=Spending(99.0, 100.0, day)).verdict == "retrain"
