@@ -55,7 +55,8 @@ class HealthEvidence:
     training's own watermark, whether or not it became champion. `windows` are the champion's, oldest first, whole weeks
     only. `spent_cpu_seconds` is what trainings within the budget's span have cost, `spending` what all runs have.
     `in_shadow` is the version that answers beside the champion and is to be decided on first, but waited for no longer
-    than until `shadow_until`, if that is said. `failed_checks` are the blocking checks upstream whose latest answer is no.
+    than until `shadow_until`, if that is said. `failed_checks` are the blocking checks upstream whose latest answer is
+    no.
     """
 
     model: str
