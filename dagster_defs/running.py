@@ -13,6 +13,7 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import dagster as dg
+from filelock import FileLock
 
 from dagster_defs.settings import Settings
 from ml_assets.errors import PerennialError
@@ -20,6 +21,7 @@ from ml_assets.errors import PerennialError
 Report = Callable[[str], None]
 ANY_ASSETS = "__ASSET_JOB"
 _POLL_SECONDS = 0.4
+_LOCK_SECONDS = 120
 
 
 @contextmanager
@@ -31,10 +33,30 @@ def instance_of(settings: Settings) -> Iterator[dg.DagsterInstance]:
 
 
 def prepare_dagster_home(settings: Settings) -> None:
-    configuration = settings.dagster_home / "dagster.yaml"
-    if not configuration.exists():
-        shutil.copyfile(Path(__file__).with_name("dagster.yaml"), configuration)
-    os.environ["DAGSTER_HOME"] = str(settings.dagster_home)
+    """Makes Dagster's configuration and its databases once, and whole.
+
+    Dagster makes a database where it finds none; two processes that do so at once, or one that is killed meanwhile,
+    spoil it for good. So they are made aside, and the configuration, put in place last, says that they are there.
+    """
+    home = settings.dagster_home
+    if not (home / "dagster.yaml").exists():
+        with FileLock(home.with_name(".dagster.lock"), timeout=_LOCK_SECONDS):
+            if not (home / "dagster.yaml").exists():
+                _make_dagster_home(home)
+    os.environ["DAGSTER_HOME"] = str(home)
+
+
+def _make_dagster_home(home: Path) -> None:
+    aside = home.with_name(".dagster.part")
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir()
+    shutil.copyfile(Path(__file__).with_name("dagster.yaml"), aside / "dagster.yaml")
+    with dg.DagsterInstance.from_config(str(aside)):
+        pass
+    for made in sorted(aside.iterdir(), key=lambda path: path.name == "dagster.yaml"):
+        if not (home / made.name).exists():
+            os.replace(made, home / made.name)
+    shutil.rmtree(aside)
 
 
 def run_job(
