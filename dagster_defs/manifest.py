@@ -5,15 +5,18 @@ The manifest is the project's one list of assets, checks and model declarations;
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from dagster_defs.settings import Settings
 from ml_assets.errors import PerennialError
 
 _WATCHED_SUFFIXES = {".sql", ".yml", ".yaml", ".csv"}
+_LOOKS_AT_HALF, _SECONDS_BETWEEN_LOOKS = 10, 0.1
 _IGNORED_FOLDERS = {"target", "logs", "dbt_packages"}
 
 
@@ -24,7 +27,7 @@ def manifest_path(settings: Settings) -> Path:
         PerennialError: if dbt cannot parse the project; dbt's own message is in it.
     """
     path = settings.dbt_project / "target" / "manifest.json"
-    if not path.exists() or path.stat().st_mtime < _newest_source(settings.dbt_project):
+    if not path.exists() or path.stat().st_mtime < _newest_source(settings.dbt_project) or not _is_whole(path):
         _parse(settings)
     return path
 
@@ -42,6 +45,18 @@ def dbt_environment(settings: Settings) -> dict[str, str]:
         "DBT_PROFILES_DIR": str(settings.dbt_project),
         "DO_NOT_TRACK": "1",
     }
+
+
+def _is_whole(path: Path) -> bool:
+    """Not if a dbt was killed while it wrote the file; one that is writing it now is waited for."""
+    for _ in range(_LOOKS_AT_HALF):
+        try:
+            json.loads(path.read_text())
+        except ValueError:
+            time.sleep(_SECONDS_BETWEEN_LOOKS)
+        else:
+            return True
+    return False
 
 
 def _newest_source(project: Path) -> float:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
@@ -21,10 +20,9 @@ from dagster_defs.settings import Settings
 from ml_assets.errors import PerennialError
 
 Report = Callable[[str], None]
-CONFIGURATION = "dagster.yaml"
-LOCK_SECONDS = 120
 ANY_ASSETS = "__ASSET_JOB"
 _POLL_SECONDS = 0.4
+_LOCK_SECONDS = 120
 
 
 @contextmanager
@@ -36,29 +34,30 @@ def instance_of(settings: Settings) -> Iterator[dg.DagsterInstance]:
 
 
 def prepare_dagster_home(settings: Settings) -> None:
-    """Makes Dagster's home, whole or not at all, if it is not there, and says where it is.
+    """Makes Dagster's configuration and its databases once, and whole.
 
-    Dagster makes its databases in many steps, and cannot open one that was left half-made, or was made by two at once.
+    Dagster makes a database where it finds none; two processes that do so at once, or one that is killed meanwhile,
+    spoil it for good. So they are made aside, and the configuration, put in place last, says that they are there.
     """
-    place = settings.dagster_home
-    os.environ["DAGSTER_HOME"] = str(place)
-    if (place / CONFIGURATION).exists():
-        return
-    with FileLock(place.parent / ".dagster.lock", timeout=LOCK_SECONDS):
-        if (place / CONFIGURATION).exists():
-            return
-        for cut_short in place.parent.glob(".dagster-*"):
-            shutil.rmtree(cut_short)
-        fresh = Path(tempfile.mkdtemp(prefix=".dagster-", dir=place.parent))
-        shutil.copyfile(Path(__file__).with_name(CONFIGURATION), fresh / CONFIGURATION)
-        if any(place.iterdir()):  # somebody has begun to keep something there
-            (fresh / CONFIGURATION).replace(place / CONFIGURATION)
-            fresh.rmdir()
-            return
-        with dg.DagsterInstance.from_config(str(fresh)):
-            pass
-        fresh.chmod(0o755)
-        fresh.replace(place)
+    home = settings.dagster_home
+    if not (home / "dagster.yaml").exists():
+        with FileLock(home.with_name(".dagster.lock"), timeout=_LOCK_SECONDS):
+            if not (home / "dagster.yaml").exists():
+                _make_dagster_home(home)
+    os.environ["DAGSTER_HOME"] = str(home)
+
+
+def _make_dagster_home(home: Path) -> None:
+    aside = home.with_name(".dagster.part")
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir()
+    shutil.copyfile(Path(__file__).with_name("dagster.yaml"), aside / "dagster.yaml")
+    with dg.DagsterInstance.from_config(str(aside)):
+        pass
+    for made in sorted(aside.iterdir(), key=lambda path: path.name == "dagster.yaml"):
+        if not (home / made.name).exists():
+            os.replace(made, home / made.name)
+    shutil.rmtree(aside)
 
 
 def run_job(

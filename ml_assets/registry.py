@@ -391,8 +391,18 @@ class Registry:
             logging.getLogger(name).setLevel(logging.ERROR)
         logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # what it says is said in our words
 
-        uri = f"sqlite:///{(self.root / 'mlflow.db').absolute()}"
-        with self._locked():
+        def connected(database: Path) -> MlflowClient:
+            uri = f"sqlite:///{database.absolute()}"
             client = MlflowClient(tracking_uri=uri, registry_uri=uri)
             client.search_registered_models(max_results=1)
-        return client
+            return client
+
+        database = self.root / "mlflow.db"
+        with self._locked():
+            if not database.exists():  # made aside: one whose making was cut short could never be opened again
+                aside = self.root / ".mlflow.db.part"
+                for begun in self.root.glob(f"{aside.name}*"):  # with its journal
+                    begun.unlink()
+                connected(aside)
+                os.replace(aside, database)
+            return connected(database)

@@ -48,6 +48,16 @@ def test_a_changed_file_is_noticed(parsed: tuple[Settings, list[Path]], name: st
     assert len(parses) == 1
 
 
+def test_a_manifest_that_a_killed_dbt_has_left_half_written_is_made_anew(parsed: tuple[Settings, list[Path]]) -> None:
+    settings, parses = parsed
+    manifest = settings.dbt_project / "target" / "manifest.json"
+    manifest.write_text('{"nodes": {"mod')
+
+    manifest_path(settings)
+
+    assert len(parses) == 1
+
+
 def test_a_file_that_was_taken_away_is_noticed(parsed: tuple[Settings, list[Path]]) -> None:
     settings, parses = parsed
     (settings.dbt_project / "models" / "ml_models" / "one.yml").unlink()

@@ -1,4 +1,4 @@
-"""Dagster's home is there whole or not at all, whoever was interrupted while making it."""
+"""Dagster's own home is made once and whole, whoever comes first."""
 
 from __future__ import annotations
 
@@ -7,57 +7,57 @@ import sys
 from pathlib import Path
 
 import dagster as dg
-import pytest
 
-from dagster_defs.running import CONFIGURATION, instance_of, prepare_dagster_home
+from dagster_defs.running import prepare_dagster_home
 from dagster_defs.settings import PROJECT_ROOT, Settings
 
-MAKE = """
+OPEN = """
 import sys
 from pathlib import Path
-from dagster_defs.running import prepare_dagster_home
+from dagster_defs.running import instance_of
 from dagster_defs.settings import Settings
-prepare_dagster_home(Settings(home=Path(sys.argv[1])).prepared())
+
+with instance_of(Settings(home=Path(sys.argv[1])).prepared()) as instance:
+    instance.get_runs()
 """
 
 
-@pytest.fixture
-def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    monkeypatch.setenv("DAGSTER_HOME", "unset by the test")
-    return Settings(home=tmp_path / "home").prepared()
+def test_processes_that_come_first_together_do_not_spoil_it(tmp_path: Path) -> None:
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-W", "ignore", "-c", OPEN, str(tmp_path)], cwd=PROJECT_ROOT, stderr=subprocess.PIPE
+        )
+        for _ in range(4)
+    ]
+    said = [process.communicate(timeout=300)[1] for process in processes]
+
+    assert [process.returncode for process in processes] == [0] * 4, said[0].decode()[-2000:]
+    assert not list(tmp_path.glob(".dagster.part"))
 
 
-def test_one_that_was_cut_short_leaves_nothing_and_the_next_call_makes_it(
-    empty: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def cut_short(folder: str) -> None:
-        (Path(folder) / "schedules").mkdir()
-        raise KeyboardInterrupt
+def test_what_a_killed_process_had_begun_is_made_anew(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path).prepared()
+    (tmp_path / ".dagster.part" / "history").mkdir(parents=True)
+    (tmp_path / ".dagster.part" / "history" / "runs.db").write_text("half")
 
-    with monkeypatch.context() as patched:
-        patched.setattr(dg.DagsterInstance, "from_config", cut_short)
-        with pytest.raises(KeyboardInterrupt):
-            prepare_dagster_home(empty)
-    assert list(empty.dagster_home.iterdir()) == []
+    prepare_dagster_home(settings)
 
-    with instance_of(empty) as instance:
-        assert instance.get_runs() == []
-    assert not list(empty.home.glob(".dagster-*"))
-
-
-def test_several_who_make_it_at_once_make_one(empty: Settings) -> None:
-    command = [sys.executable, "-W", "ignore", "-c", MAKE, str(empty.home)]
-    both = [subprocess.Popen(command, cwd=PROJECT_ROOT) for _ in range(2)]
-    assert [process.wait(timeout=120) for process in both] == [0, 0]
-    with instance_of(empty) as instance:
+    with dg.DagsterInstance.from_config(str(settings.dagster_home)) as instance:
         assert instance.get_runs() == []
 
 
-def test_what_somebody_keeps_there_stays(empty: Settings) -> None:
-    (empty.dagster_home / "mine").write_text("kept")
-    prepare_dagster_home(empty)
-    assert (empty.dagster_home / "mine").read_text() == "kept"
-    assert (empty.dagster_home / CONFIGURATION).exists()
-    (empty.dagster_home / CONFIGURATION).write_text("telemetry: {enabled: false}\n")
-    prepare_dagster_home(empty)
-    assert (empty.dagster_home / CONFIGURATION).read_text() == "telemetry: {enabled: false}\n"
+def test_a_configuration_that_is_there_stays_and_so_does_the_history(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path).prepared()
+    prepare_dagster_home(settings)
+    with dg.DagsterInstance.from_config(str(settings.dagster_home)) as instance:
+        instance.add_run(dg.DagsterRun("some_job"))
+    configuration = settings.dagster_home / "dagster.yaml"
+    configuration.write_text("telemetry: {enabled: false}\n")
+
+    prepare_dagster_home(settings)
+    assert configuration.read_text() == "telemetry: {enabled: false}\n"
+
+    configuration.unlink()
+    prepare_dagster_home(settings)
+    with dg.DagsterInstance.from_config(str(settings.dagster_home)) as instance:
+        assert [run.job_name for run in instance.get_runs()] == ["some_job"]

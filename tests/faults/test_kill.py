@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,8 +17,9 @@ import pytest
 from dagster_defs.abandoned import end_abandoned_runs
 from dagster_defs.definitions import REFRESH_JOB, SCORE_JOB
 from dagster_defs.running import instance_of
+from ml_assets.registry import Registry
 from tests.end_to_end.conftest import EASY_GATES
-from tests.end_to_end.real_homes import MODELS, RealHome, copy_project, declare
+from tests.end_to_end.real_homes import MODELS, PROJECT_ROOT, RealHome, copy_project, declare
 from tests.faults import killing
 from tests.faults.killing import TABLES, Moment, Program, Reader, Tally, after_start, begins, touched
 
@@ -39,6 +42,15 @@ class Stage:
     moments: Callable[[dict[str, float]], Sequence[Moment]]
     before: Callable[[RealHome], None] = lambda home: None
     is_done: Callable[[RealHome], bool] = lambda home: False
+
+
+OPEN_REGISTRY = """
+import sys
+from pathlib import Path
+from ml_assets.registry import Registry
+
+Registry(Path(sys.argv[1])).versions("late_arrival")
+"""
 
 
 def while_landing(usual: dict[str, float]) -> list[Moment]:
@@ -188,3 +200,24 @@ def test_a_home_killed_fifty_times_comes_to_the_same_as_an_undisturbed_one(tmp_p
     with home.entered(), instance_of(home.settings) as instance:
         end_abandoned_runs(instance)
         assert instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])) == []
+
+
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.8])
+def test_a_registry_killed_while_its_database_is_made_is_made_by_the_next(tmp_path: Path, share: float) -> None:
+    """MLflow makes it in many steps, and does not go on with one that was left in the middle."""
+    begun, database = tmp_path / ".mlflow.db.part", tmp_path / "mlflow.db"
+    whole = 0.0
+    for root in (tmp_path / "whole", tmp_path):
+        process = subprocess.Popen([sys.executable, "-W", "ignore", "-c", OPEN_REGISTRY, str(root)], cwd=PROJECT_ROOT)
+        while process.poll() is None and not (root / begun.name).exists():
+            time.sleep(0.01)
+        began = time.monotonic()
+        if not whole:
+            assert process.wait(timeout=300) == 0
+            whole = time.monotonic() - began
+    time.sleep(share * whole)
+    process.kill()
+    process.wait()
+
+    assert begun.exists() != database.exists()
+    assert Registry(tmp_path).versions("late_arrival") == ()
