@@ -49,7 +49,7 @@ bench: $(READY) ## Measure against peers; ratios are printed.
 
 lock: ## Renew requirements.lock from pyproject.toml (needs uv).
 	@command -v uv >/dev/null || { echo "make lock needs uv: see https://docs.astral.sh/uv/"; exit 1; }
-	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	uv pip compile pyproject.toml --extra dev --extra boosting --extra postgres --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-strip-extras --no-annotate --no-header --quiet --output-file requirements.lock
 
 clean: ## Remove caches and build results; var/ and .venv/ stay.

@@ -8,26 +8,24 @@ from collections.abc import Sequence
 
 import dagster as dg
 
-from dagster_defs.abandoned import build_abandoned_sensor
-from dagster_defs.automation import (
-    build_automation_sensor,
-    build_landing_sensor,
-    build_lifecycle_checks,
-    check_keys,
-)
-from dagster_defs.backfill import Span, build_backfill_job
-from dagster_defs.costs import build_budget_check
-from dagster_defs.degraded import build_failure_sensors, build_fallback_job, build_late_sensor
-from dagster_defs.lifecycle import build_backtest_asset, build_lifecycle_assets
+from dagster_defs.assets.backfill import Span, build_backfill_job
+from dagster_defs.assets.checks import build_lifecycle_checks, check_keys
+from dagster_defs.assets.costs import build_budget_check
+from dagster_defs.assets.models import build_backtest_asset, build_lifecycle_assets
+from dagster_defs.assets.priorities import SCORING_PRIORITY, TRAINING_PRIORITY, priority_tags
+from dagster_defs.assets.warehouse import build_dbt_assets, build_dbt_resource, landing_sources
+from dagster_defs.automation.abandoned import build_abandoned_sensor
+from dagster_defs.automation.bad_day import build_failure_sensors, build_fallback_job, build_late_sensor
+from dagster_defs.automation.landing import build_landing_sensor
+from dagster_defs.automation.lateness import build_service_sensor
+from dagster_defs.automation.lifecycle import build_automation_sensor
 from dagster_defs.manifest import manifest_path
-from dagster_defs.priorities import SCORING_PRIORITY, TRAINING_PRIORITY, priority_tags
 from dagster_defs.resources import build_home
-from dagster_defs.service import build_service_sensor
 from dagster_defs.settings import Settings
-from dagster_defs.warehouse import build_dbt_assets, build_dbt_resource, landing_sources
-from ml_assets.declaration import read_declarations
-from ml_assets.degradation import allowed_silence
-from ml_assets.service_levels import read_levels
+from ml_assets.declaration.levels import read_levels
+from ml_assets.declaration.reader import read_declarations
+from ml_assets.fitting.estimators import why_not_built
+from ml_assets.observing.incidents import allowed_silence
 
 REFRESH_JOB = "refresh"
 SCORE_JOB = "score"
@@ -46,7 +44,11 @@ def build_definitions(settings: Settings, models: Sequence[str] | None = None) -
     os.environ["PERENNIAL_HOME"] = str(settings.home)  # for the dbt processes that Dagster starts
     path = manifest_path(settings)
     manifest = json.loads(path.read_text())
-    declarations = {name: one for name, one in read_declarations(manifest).items() if models is None or name in models}
+    declarations = {
+        name: one
+        for name, one in read_declarations(manifest, try_out=why_not_built).items()
+        if models is None or name in models
+    }
     levels = read_levels(manifest)
     lifecycles = [asset for declaration in declarations.values() for asset in build_lifecycle_assets(declaration)]
     backtests = [build_backtest_asset(declaration) for declaration in declarations.values()]

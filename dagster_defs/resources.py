@@ -10,12 +10,12 @@ from pathlib import Path
 import dagster as dg
 
 from dagster_defs.settings import Settings
-from ml_assets.alerts import Alerts
-from ml_assets.decision_log import DecisionLog
-from ml_assets.lake import Lake
-from ml_assets.ledger import Ledger, Spending
-from ml_assets.predictions_due import PredictionsDue
-from ml_assets.registry import Registry
+from ml_assets.deciding.log import DecisionLog
+from ml_assets.lake.ledger import Ledger, Spending
+from ml_assets.lake.snapshot import Lake
+from ml_assets.observing.alerts import Alerts
+from ml_assets.observing.predictions_due import PredictionsDue
+from ml_assets.registry.registry import Registry
 
 
 class Home(dg.ConfigurableResource):

@@ -63,15 +63,16 @@ def prepare(home: Path, through: str) -> dict[str, str]:
     import numpy as np
     import pyarrow as pa
 
-    from ml_assets.declaration import read_declarations
+    from ml_assets.declaration.reader import read_declarations
     from ml_assets.feeds.nycflights13 import land, parse_through
-    from ml_assets.lake import EVALUATION_SCHEMA, PREDICTION_SCHEMA, Lake
+    from ml_assets.lake.results import EVALUATION_SCHEMA, PREDICTION_SCHEMA
+    from ml_assets.lake.snapshot import Lake
 
     land(home / "landing", parse_through(through))
     dbt(home, "build", "--exclude-resource-type", "unit_test")
     declaration = read_declarations(home / "target" / "manifest.json")[MODEL]
     lake = Lake(home / "lake")
-    rows = lake.read(declaration.training_set, ["flight_id", "decision_at"]).to_pandas()
+    rows = lake.open().read(declaration.training_set, ["flight_id", "decision_at"]).to_pandas()
     trained_at = rows["decision_at"].max().normalize() - timedelta(days=28)
     newest = rows[rows["decision_at"] > trained_at]
     for day, of_day in newest.groupby(newest["decision_at"].dt.date):

@@ -71,7 +71,7 @@ def macro_query() -> str:
     from macro_rendering import load_macros
 
     features = [{"table": table, "on": keys, "columns": COLUMNS[table]} for table, keys in TABLES.items()]
-    return load_macros("point_in_time_join.sql")["point_in_time_join"]("spine", "decision_at", features)
+    return load_macros("point_in_time/point_in_time_join.sql")["point_in_time_join"]("spine", "decision_at", features)
 
 
 def plain_asof_query() -> str:

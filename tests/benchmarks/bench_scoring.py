@@ -60,13 +60,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     import numpy as np
 
-    from ml_assets.decision_rows import read_rows
-    from ml_assets.declaration import read_declarations
-    from ml_assets.estimators import predict
+    from ml_assets.declaration.reader import read_declarations
     from ml_assets.feeds.nycflights13 import land, parse_through
-    from ml_assets.lake import Lake
-    from ml_assets.splitting import known_by
-    from ml_assets.training import fit
+    from ml_assets.fitting.estimators import predict
+    from ml_assets.fitting.splitting import known_by
+    from ml_assets.fitting.training import fit
+    from ml_assets.lake.decision_rows import read_rows
+    from ml_assets.lake.snapshot import Lake
 
     with tempfile.TemporaryDirectory() as folder:
         home, through = Path(folder), parse_through(options.through)

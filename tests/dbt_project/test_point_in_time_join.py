@@ -30,7 +30,7 @@ FEATURE_TYPES = {
     "count_so_far": "bigint",
     "reading": "double",
 }
-MACROS = {engine: load_macros("point_in_time_join.sql", target=engine) for engine in ENGINES}
+MACROS = {engine: load_macros("point_in_time/point_in_time_join.sql", target=engine) for engine in ENGINES}
 
 
 @dataclass(frozen=True)
@@ -322,7 +322,7 @@ def test_days_are_elapsed_time_also_where_the_clock_is_put_forward(connection):
 
 
 def test_columns_left_out_are_all_but_the_keys_and_known_at(connection):
-    macros = load_macros("point_in_time_join.sql", columns={"ftr": ["origin", "Known_At", "a", "b"]})
+    macros = load_macros("point_in_time/point_in_time_join.sql", columns={"ftr": ["origin", "Known_At", "a", "b"]})
     lookups = macros["point_in_time_lookups"](
         "decisions", "decision_at", [{"table": Relation("ftr"), "on": ["origin"]}]
     )
@@ -330,7 +330,7 @@ def test_columns_left_out_are_all_but_the_keys_and_known_at(connection):
 
 
 def test_while_dbt_only_parses_no_relation_is_looked_up():
-    macros = load_macros("point_in_time_join.sql", execute=False)
+    macros = load_macros("point_in_time/point_in_time_join.sql", execute=False)
     assert "from decisions" in macros["point_in_time_join"](
         "decisions", "decision_at", [{"table": Relation("ftr"), "on": ["origin"]}]
     )

@@ -49,7 +49,7 @@ def test_a_second_build_writes_no_byte(home: Home) -> None:
 
 def test_what_a_build_took_is_a_table_that_grows_by_build(home: Home) -> None:
     assert home.build("+ftr_origin__weather", "mon_run__costs")
-    with home.project.edited("models/features/ftr_origin__weather.sql", {"with\n": "with oops\n"}):
+    with home.project.edited("models/features/flights/ftr_origin__weather.sql", {"with\n": "with oops\n"}):
         assert not home.build("ftr_origin__weather")
 
     costs = home.rows(
@@ -183,7 +183,7 @@ class Breach:
 
     @property
     def path(self) -> str:
-        return f"models/features/{self.model}.sql"
+        return f"models/features/flights/{self.model}.sql"
 
 
 BREACHES = {

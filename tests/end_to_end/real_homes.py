@@ -26,10 +26,10 @@ from dagster_defs.definitions import REFRESH_JOB, SCORE_JOB, build_definitions
 from dagster_defs.resources import build_home
 from dagster_defs.running import instance_of, run_job
 from dagster_defs.settings import PROJECT_ROOT, Settings
-from ml_assets.decision_log import LoggedDecision
+from ml_assets.deciding.log import LoggedDecision
 from ml_assets.feeds.nycflights13 import land, parse_through
-from ml_assets.lake import Lake
-from ml_assets.registry import Registry
+from ml_assets.lake.snapshot import Lake
+from ml_assets.registry.registry import Registry
 
 BIN = Path(sys.executable).parent
 DBT_PROJECT = PROJECT_ROOT / "dbt_project"
@@ -60,7 +60,7 @@ def copy_project(folder: Path, replacements: Mapping[str, str] | None = None, so
 
 def declare(project: Path, replacements: Mapping[str, str], model: str = "*") -> None:
     """Edits declarations; each pattern must be found in one of them at least."""
-    files = sorted((project / "models" / "ml_models").glob(f"{model}.yml"))
+    files = sorted((project / "models" / "ml_models").rglob(f"{model}.yml"))
     for pattern, new in replacements.items():
         found = 0
         for file in files:
@@ -201,7 +201,7 @@ class RealHome:
 
     def rows(self) -> dict[str, int]:
         """Published rows by table."""
-        return {table: self.lake.rows(table) for table in self.lake.tables()}
+        return {table: self.lake.open().rows(table) for table in self.lake.open().tables()}
 
     def prediction_files(self) -> dict[str, str]:
         """The sha256 of every predictions file."""

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from dagster_defs.automation.bad_day import FALLBACK_JOB
 from dagster_defs.definitions import REFRESH_JOB, SCORE_JOB
-from dagster_defs.degraded import FALLBACK_JOB
 from dagster_defs.manifest import manifest_path
-from dagster_defs.replay import compare_lives, read_steps, replay, replay_steps, write_report
+from dagster_defs.replay.replay import compare_lives, read_steps, replay, replay_steps, write_report
 from dagster_defs.resources import build_home
-from ml_assets.declaration import read_declarations
+from ml_assets.declaration.reader import read_declarations
 from ml_assets.feeds.nycflights13 import land, parse_through
 from tests.end_to_end.conftest import EASY_GATES, ONLY_AGE
 from tests.end_to_end.real_homes import BIN, PROJECT_ROOT, RUN_JOB, RealHome, copy_project

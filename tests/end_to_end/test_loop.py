@@ -60,7 +60,7 @@ def test_predictions_and_what_watches_them_are_published(winter: RealHome) -> No
 
 
 def test_performance_is_published_once_outcomes_are_known(day_later: RealHome) -> None:
-    performance = day_later.lake.read("mon_model__performance").to_pandas()
+    performance = day_later.lake.open().read("mon_model__performance").to_pandas()
 
     assert set(performance["model"]) == set(MODELS)
     assert {"overall", "origin"} <= set(performance["slice_name"])

@@ -7,14 +7,14 @@ from collections.abc import Callable
 import pytest
 from rich.console import Console
 
-from dagster_defs.status import gather_status, show_status
+from dagster_defs.commands.status import gather_status, show_status
 from tests.end_to_end.real_homes import MODELS, RealHome
 
 Copied = Callable[..., RealHome]
 
 
 def test_one_run_goes_from_files_to_predictions_and_what_watches_them(week: RealHome) -> None:
-    tables = set(week.lake.tables())
+    tables = set(week.lake.open().tables())
 
     assert {"trn_late_arrival", "fct_model__predictions", "fct_model__evaluations", "fct_model__decisions"} <= tables
     assert {"mon_data__health", "mon_feature__drift"} <= tables
@@ -57,7 +57,7 @@ def test_the_status_tells_of_it(week: RealHome) -> None:
 @pytest.mark.parametrize("model", MODELS)
 def test_a_prediction_is_made_from_what_was_published(week: RealHome, model: str) -> None:
     """Every predicted decision is a row of the training set, and none whose outcome the champion has learned from."""
-    training = week.lake.read("trn_late_arrival").to_pandas()
+    training = week.lake.open().read("trn_late_arrival").to_pandas()
     predictions = week.predictions(model).to_pandas()
     champion = week.registry.champion(model)
     assert champion is not None

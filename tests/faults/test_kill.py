@@ -14,10 +14,10 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from dagster_defs.abandoned import end_abandoned_runs
+from dagster_defs.automation.abandoned import end_abandoned_runs
 from dagster_defs.definitions import REFRESH_JOB, SCORE_JOB
 from dagster_defs.running import instance_of
-from ml_assets.registry import Registry
+from ml_assets.registry.registry import Registry
 from tests.end_to_end.conftest import EASY_GATES
 from tests.end_to_end.real_homes import MODELS, PROJECT_ROOT, RealHome, copy_project, declare
 from tests.faults import killing
@@ -47,7 +47,7 @@ class Stage:
 OPEN_REGISTRY = """
 import sys
 from pathlib import Path
-from ml_assets.registry import Registry
+from ml_assets.registry.registry import Registry
 
 Registry(Path(sys.argv[1])).versions("late_arrival")
 """

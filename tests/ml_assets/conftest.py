@@ -11,11 +11,11 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from ml_assets.decision_log import DecisionLog
-from ml_assets.decision_rows import DecisionRows, decision_rows
-from ml_assets.declaration import ModelDeclaration
-from ml_assets.lake import Lake
-from ml_assets.registry import Registry
+from ml_assets.deciding.log import DecisionLog
+from ml_assets.declaration.reader import ModelDeclaration
+from ml_assets.lake.decision_rows import DecisionRows, decision_rows
+from ml_assets.lake.snapshot import Lake
+from ml_assets.registry.registry import Registry
 from tests.ml_assets.shop import RETURNS, declared, orders, publish
 
 

@@ -17,8 +17,9 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from ml_assets.declaration import ModelDeclaration, read_declarations
-from ml_assets.lake import Lake, parquet_bytes
+from ml_assets.declaration.reader import ModelDeclaration, read_declarations
+from ml_assets.lake.files import parquet_bytes
+from ml_assets.lake.snapshot import Lake
 
 FIRST_DAY = datetime(2030, 1, 1, tzinfo=UTC)
 DAYS = 120
@@ -111,7 +112,7 @@ def orders(days: int = DAYS, seed: int = 1, known_through: datetime | None = Non
 
 def publish(root: Path, frame: pd.DataFrame, table: str = TABLE, by: str | None = "decided_at") -> Lake:
     """Writes the frame as one part a month (or all in one) and replaces the table in the catalog, as dbt does."""
-    lines = [vars(part) for part in Lake(root).catalog() if part.table != table]
+    lines = [vars(part) for part in Lake(root).open().catalog if part.table != table]
     schema = pa.Table.from_pandas(frame, preserve_index=False).schema
     for month, rows in frame.groupby(frame[by].dt.strftime("%Y-%m"), sort=True) if by else [("all", frame)]:
         content = parquet_bytes(pa.Table.from_pandas(rows, schema=schema, preserve_index=False))

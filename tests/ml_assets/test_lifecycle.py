@@ -13,12 +13,12 @@ import pandas as pd
 import pytest
 
 from ml_assets import lifecycle
-from ml_assets.decision_log import DecisionLog
+from ml_assets.deciding.log import DecisionLog
+from ml_assets.declaration.model import ModelDeclaration
 from ml_assets.errors import NoChampion, RegistryError, TrainingError
-from ml_assets.lake import Lake
+from ml_assets.lake.snapshot import Lake
 from ml_assets.lifecycle import PromotionResult
-from ml_assets.model_declaration import ModelDeclaration
-from ml_assets.registry import Registry
+from ml_assets.registry.registry import Registry
 from tests.ml_assets.shop import AS_OF, FIRST_DAY, KEPT, RETURNS, declared, publish
 
 Clock = Callable[[], datetime]
@@ -61,9 +61,9 @@ def test_a_second_run_with_nothing_new_fits_nothing_and_decides_nothing(
     life: Life, declaration: ModelDeclaration, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     life.step(declaration)
-    monkeypatch.setattr("ml_assets.lifecycle.train", pytest.fail)
-    monkeypatch.setattr("ml_assets.lifecycle.read_rows", pytest.fail)
-    monkeypatch.setattr("ml_assets.lifecycle.judge", pytest.fail)
+    monkeypatch.setattr("ml_assets.lifecycle.candidates.train", pytest.fail)
+    monkeypatch.setattr("ml_assets.lifecycle.candidates.read_rows", pytest.fail)
+    monkeypatch.setattr("ml_assets.lifecycle.candidates.judge", pytest.fail)
     files = {path: path.stat().st_mtime_ns for path in life.lake.root.rglob("*") if path.is_file()}
     assert (
         lifecycle.make_candidate(life.lake, life.registry, declaration, lock_hash="lock", as_of=AS_OF).is_new is False

@@ -1,0 +1,185 @@
+"""dbt's models and tests as assets and checks.
+
+What belongs here: how a dbt project looks in Dagster. What does not: what its models mean; nothing here knows a
+table's name, but for the door, and for the sources of the lake, which stand for what the models' lifecycle writes.
+"""
+
+import re
+import shutil
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtCliResource, DbtProject, dbt_assets
+
+from dagster_defs.assets.backfill import Span, backfill_arguments
+from dagster_defs.assets.costs import dbt_works_for
+from dagster_defs.assets.freshness import freshness
+from dagster_defs.assets.retries import SECONDS_BETWEEN_DBT, trying_again
+from dagster_defs.manifest import dbt_executable
+from dagster_defs.resources import Home
+from dagster_defs.settings import Settings
+from ml_assets.lake.snapshot import Lake, Part
+
+WAREHOUSE_POOL = "warehouse"
+LAKE_SOURCE = "lake"
+# The table that looks at every file which has landed.
+DOOR = dg.AssetKey(["stg_landing__files"])
+# Which asset of each model writes which table of the lake; None is written by everything that runs. dbt reads all of
+# them after the last one, because each wait of its own would start dbt once more.
+LAST_STEP = "predictions"
+LAKE_TABLES: dict[str, str | None] = {
+    "predictions": "predictions",
+    "evaluations": "evaluation",
+    "reference_predictions": "evaluation",
+    "decisions": "champion",
+    "costs": None,
+}
+# dagster-dbt gives every invocation of dbt a folder of its own in dbt's target folder: <op>-<run>-<invocation>.
+_INVOCATION = re.compile(r"(\w+-[0-9a-f]{7}-)?[0-9a-f]{7}")
+KEPT_INVOCATIONS = 10
+
+
+class Translator(DagsterDbtTranslator):
+    """dbt nodes as assets, with their dbt groups and owners; the lake's sources are the assets that write them."""
+
+    def __init__(self, models: Sequence[str], levels: Mapping[str, timedelta]) -> None:
+        super().__init__(
+            settings=DagsterDbtTranslatorSettings(enable_code_references=True, enable_source_tests_as_checks=False)
+        )
+        self._models = tuple(models)
+        self._levels = levels
+
+    def get_asset_spec(self, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None) -> dg.AssetSpec:
+        spec = super().get_asset_spec(manifest, unique_id, project)
+        deps: list[dg.AssetDep] = []
+        for dep in spec.deps:
+            path = dep.asset_key.path
+            if path[0] == LAKE_SOURCE:
+                written_by = LAKE_TABLES[path[-1]]
+                steps = dict.fromkeys((written_by, LAST_STEP)) if written_by else ()
+                deps += [dg.AssetDep(dg.AssetKey([model, step])) for model in self._models for step in steps]
+            else:
+                deps.append(dep)
+        props = self.get_resource_props(manifest, unique_id)
+        return spec.replace_attributes(
+            deps=deps,
+            kinds={"dbt", "duckdb"} if props["resource_type"] != "source" else {"csv"},
+            freshness_policy=freshness(self._levels.get(unique_id)),
+        )
+
+    def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str | None:
+        group = dbt_resource_props.get("group") or dbt_resource_props.get("config", {}).get("group")
+        return group or ("landing" if dbt_resource_props["resource_type"] == "source" else "ingestion")
+
+    def get_asset_check_spec(
+        self, asset_spec: dg.AssetSpec, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None
+    ) -> dg.AssetCheckSpec | None:
+        """A test of severity error blocks what is downstream; a warning is shown and blocks nothing."""
+        check = super().get_asset_check_spec(asset_spec, manifest, unique_id, project)
+        if check is None:
+            return None
+        severity = self.get_resource_props(manifest, unique_id).get("config", {}).get("severity", "error")
+        return check._replace(blocking=str(severity).lower() == "error")
+
+
+def build_dbt_assets(
+    settings: Settings,
+    manifest: Path,
+    models: Sequence[str],
+    levels: Mapping[str, timedelta],
+    training_sets: Collection[str],
+) -> dg.AssetsDefinition:
+    """One asset a dbt model, one check a test; one dbt invocation for each stretch between Python assets.
+
+    Args:
+        levels: after how long each node is late, by its unique id.
+        training_sets: the tables which predictions are made from.
+    """
+    answering = {dg.AssetKey([table]): table for table in training_sets}
+
+    @dbt_assets(
+        manifest=manifest,
+        dagster_dbt_translator=Translator(models, levels),
+        project=DbtProject(project_dir=settings.dbt_project, profiles_dir=settings.dbt_project),
+        name="dbt",
+        pool=WAREHOUSE_POOL,
+    )
+    def dbt_project_assets(
+        context: dg.AssetExecutionContext, dbt: DbtCliResource, home: Home, span: Span
+    ) -> Iterator[Any]:
+        # Unit tests try the code, not the data: they run where the code changes, in `make test` and in a shell.
+        began = home.now()
+        anew = backfill_arguments(context, home, span)
+        with trying_again(SECONDS_BETWEEN_DBT):
+            with dbt_works_for(context):
+                build = dbt.cli(["build", "--exclude-resource-type", "unit_test", *anew], context=context)
+            forget_earlier_invocations(build.target_path)
+            yield from _when_published(build.stream(), home.lake)
+        made = context.selected_asset_keys
+        for key in answering.keys() & made if DOOR in made else ():
+            home.due.note_reading(answering[key], began)
+
+    return dbt_project_assets
+
+
+def forget_earlier_invocations(present: Path) -> None:
+    """Removes what earlier invocations of dbt have left beside the present one (logs, artifacts), but for the last."""
+    beside = [one for one in present.parent.glob("*") if one.is_dir() and _INVOCATION.fullmatch(one.name)]
+    for folder in sorted(beside, key=lambda one: one.stat().st_mtime, reverse=True)[KEPT_INVOCATIONS:]:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _when_published(events: Iterable[Any], lake: Lake) -> Iterator[Any]:
+    """dbt's events, those of published tables with what the catalog says of them, once dbt has written it."""
+    held: list[Any] = []
+    try:
+        for event in events:
+            if isinstance(event, dg.Output):
+                held.append(event)
+            else:
+                yield event
+    except Exception:
+        yield from held
+        raise
+    published: dict[str, list[Part]] = {}
+    for part in lake.open().catalog:
+        published.setdefault(part.table, []).append(part)
+    for event in held:
+        parts = published.get(event.metadata["unique_id"].text.split(".")[-1], [])
+        yield event.with_metadata({**event.metadata, **_published_metadata(parts)}) if parts else event
+
+
+def _published_metadata(parts: Sequence[Part]) -> dict[str, Any]:
+    return {
+        "dagster/row_count": sum(part.rows for part in parts),
+        "published_parts": len(parts),
+        "published_bytes": sum(part.bytes for part in parts),
+        "newest_part": parts[-1].file,
+    }
+
+
+def build_dbt_resource(settings: Settings) -> DbtCliResource:
+    return DbtCliResource(
+        project_dir=str(settings.dbt_project),
+        profiles_dir=str(settings.dbt_project),
+        dbt_executable=dbt_executable(),
+        target=settings.dbt_target,
+    )
+
+
+def landing_sources(manifest: Mapping[str, Any]) -> list[dg.AssetSpec]:
+    """The landing tables that dbt declares, as assets that something outside writes."""
+    return [
+        dg.AssetSpec(
+            key=dg.AssetKey([source["source_name"], source["name"]]),
+            description=source["description"],
+            group_name="landing",
+            kinds={"csv"},
+            metadata={"loader": source.get("loader") or "unknown"},
+        )
+        for source in manifest["sources"].values()
+        if source["source_name"] != LAKE_SOURCE
+    ]

@@ -1,0 +1,119 @@
+"""Commands on data: landing, running, working the past out anew, clearing up."""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+from typing import Annotated
+
+import typer
+
+from dagster_defs.commands.app import app, console, declared, moment_in, settings_of_home
+from dagster_defs.commands.running_jobs import land_through, run_whole_job, show_status_of
+from ml_assets.errors import PerennialError
+
+
+@app.command()
+def land(
+    through: Annotated[str, typer.Option(help="A date (its whole day) or a timestamp; UTC unless it says otherwise.")],
+) -> None:
+    """Write to the landing folder what had become known of the flights of 2013 by then; running again adds nothing."""
+    land_through(settings_of_home(), moment_in(through))
+
+
+@app.command()
+def run(
+    through: Annotated[str, typer.Option(help="Train on what was known through this date.")] = "2013-10-31",
+    live_days: Annotated[
+        int, typer.Option(help="Days that then arrive and are predicted by the champion; 0 for none.", min=0, max=60)
+    ] = 7,
+) -> None:
+    """Land the flights, run the whole graph, let some days arrive, and say what happened."""
+    from dagster_defs.definitions import REFRESH_JOB, SCORE_JOB, build_definitions
+    from dagster_defs.running import instance_of
+
+    began = time.monotonic()
+    settings = settings_of_home()
+    moment = moment_in(through)
+    land_through(settings, moment)
+    with console.status("reading the dbt project"):
+        definitions = build_definitions(settings)
+    with instance_of(settings) as instance:
+        run_whole_job(settings, definitions, REFRESH_JOB, instance, "raw files to features, models, predictions")
+        if live_days:
+            land_through(settings, moment + timedelta(days=live_days))
+            run_whole_job(settings, definitions, SCORE_JOB, instance, f"{live_days} more days arrive and are predicted")
+    show_status_of(settings)
+    console.print(
+        f"\nDone in {time.monotonic() - began:.0f} s. Next: [bold]make up[/] for the Dagster UI, "
+        "[bold]perennial status[/] at any time."
+    )
+
+
+@app.command()
+def backfill(
+    start: Annotated[str, typer.Option("--from", help="Tables are worked out anew from this date or moment on (UTC).")],
+    through: Annotated[str, typer.Option(help="Decisions through this moment that nobody answered are answered.")],
+    model: Annotated[list[str] | None, typer.Option(help="Only this model; may be repeated. Default: all.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
+) -> None:
+    """Work a stretch of the past out anew, and answer the decisions in it that nobody answered."""
+    from dagster_defs.assets.backfill import BACKFILL_JOB, Span, run_config
+    from dagster_defs.commands.status import prediction_counts
+    from dagster_defs.definitions import build_definitions
+    from dagster_defs.running import instance_of
+    from ml_assets.moments import moment_of, text_of
+
+    settings = settings_of_home()
+    try:
+        first = moment_of(start)
+    except ValueError:
+        raise PerennialError(f"--from {start}: give a date such as 2013-05-01, or a timestamp") from None
+    last = moment_in(through)
+    Span(start=text_of(first), through=text_of(last)).moments()
+    declarations = [one for name in model or [None] for one in declared(settings, name).values()]
+    before = prediction_counts(settings, declarations, first, last)
+    for name, (decisions, answered) in before.items():
+        console.print(f"{name}: {decisions - answered:,} of {decisions:,} decisions have no prediction")
+    if dry_run:
+        console.print(f"Every table would be worked out anew from {first:%Y-%m-%d %H:%M} UTC on.")
+        return
+    with console.status("reading the dbt project"):
+        definitions = build_definitions(settings, list(before))
+    with instance_of(settings) as instance:
+        title = f"the past from {first:%Y-%m-%d} through {last:%Y-%m-%d}"
+        run_whole_job(settings, definitions, BACKFILL_JOB, instance, title, run_config(first, last))
+    for name, (decisions, answered) in prediction_counts(settings, declarations, first, last).items():
+        left = decisions - answered
+        older = f"; {left:,} older than every champion have none" if left else ""
+        console.print(f"{name}: {answered - before[name][1]:,} decisions answered after the fact{older}")
+
+
+@app.command()
+def sweep(
+    older_than: Annotated[str, typer.Option(help="Keep what is younger: a reader may still be at it.")] = "7 days",
+    yes: Annotated[bool, typer.Option("--yes", help="Remove; without it, only say what would be removed.")] = False,
+) -> None:
+    """Remove half-written files and those of earlier published states, which the catalog does not name any more.
+
+    The cost files of each earlier day are put into one.
+    """
+    from dagster_defs.resources import build_home
+    from ml_assets.lake.files import unfinished_files
+    from ml_assets.moments import parse_duration
+
+    try:
+        age = parse_duration(older_than)
+    except ValueError as error:
+        raise PerennialError(f"--older-than {older_than}: {error}") from None
+    settings, before = settings_of_home(), time.time() - age.total_seconds()
+    half_written = (file for root in (settings.lake, settings.registry) for file in unfinished_files(root, before))
+    home = build_home(settings)
+    files = [*home.lake.unnamed_files(before), *half_written]
+    size = sum(file.stat().st_size for file in files) / 1e6
+    for file in files if yes else ():
+        file.unlink()
+    if yes:
+        home.ledger.merge(before=home.now().date())
+    done = "removed" if yes else "would be removed; --yes removes them"
+    console.print(f"{len(files)} files of earlier states or half-written, {size:,.1f} MB: {done}")

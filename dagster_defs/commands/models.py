@@ -1,0 +1,106 @@
+"""Commands on models: the way back, the record, and what a past would have been."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from dagster_defs.commands.app import app, console, declared, moment_in, settings_of_home
+from ml_assets.errors import PerennialError
+
+
+@app.command()
+def rollback(
+    model: Annotated[str, typer.Argument(help="Name of a declared model.")],
+    reason: Annotated[str, typer.Option(help="Why; it stands in the decision log.")] = "asked for by hand",
+) -> None:
+    """Put the previous champion back."""
+    from dagster_defs.resources import build_home
+    from ml_assets import lifecycle
+
+    settings = settings_of_home()
+    declared(settings, model)
+    home = build_home(settings)
+    result = lifecycle.rollback(home.registry, home.decision_log, model, now=home.now, reason=reason)
+    console.print(
+        f"{model}: version {result.champion.version} is champion again, version {result.previous.version} is not."
+    )
+
+
+@app.command()
+def decisions(model: Annotated[str | None, typer.Argument(help="Only of this model.")] = None) -> None:
+    """Every decision about a model, oldest first."""
+    from dagster_defs.resources import build_home
+
+    settings = settings_of_home()
+    lines = build_home(settings).decision_log.read()
+    if model and model not in {decision.model for decision in lines}:
+        declared(settings, model)
+    table = Table(box=None, header_style="bold")
+    for heading in ("#", "as of", "model", "kind", "verdict", "version"):
+        table.add_column(heading)
+    for decision in lines:
+        if model in (None, decision.model):
+            table.add_row(
+                str(decision.sequence),
+                str(decision.as_of),
+                decision.model,
+                decision.kind,
+                decision.verdict,
+                str(decision.version),
+            )
+    console.print(table)
+
+
+@app.command()
+def why(
+    model: Annotated[str, typer.Argument(help="Name of a declared model.")],
+    version: Annotated[int | None, typer.Argument(help="Which version; default: the champion.")] = None,
+) -> None:
+    """Why a version was trained, what it learned from, how it was judged and what became of it, in plain words."""
+    from dagster_defs.resources import build_home
+    from ml_assets.deciding.story import tell_version
+
+    settings = settings_of_home()
+    declaration = declared(settings, model)[model]
+    home = build_home(settings)
+    champion = home.registry.champion(model)
+    if version is None and champion is None:
+        raise PerennialError(f"{model} has no champion yet; perennial run trains one, or name a version")
+    chosen = home.registry.get(model, version) if version is not None else champion
+    assert chosen is not None
+    story = tell_version(
+        home.lake, declaration, chosen, home.decision_log.read(), champion.version if champion else None
+    )
+    console.print(story, soft_wrap=True, markup=False)
+
+
+@app.command()
+def backtest(
+    model: Annotated[str | None, typer.Argument(help="Only this model.")] = None,
+    every: Annotated[int, typer.Option(help="Days between two trainings.", min=1)] = 7,
+    through: Annotated[str | None, typer.Option(help="Last moment judged; default: all that is known.")] = None,
+) -> None:
+    """How a model would have done, retrained again and again on what was known, with its baselines beside it."""
+    from dagster_defs.commands.status import scores_table
+    from dagster_defs.resources import build_home
+    from ml_assets import lifecycle
+    from ml_assets.judging.evaluation import overall_scores
+
+    settings = settings_of_home()
+    end = moment_in(through) if through else None
+    home = build_home(settings)
+    for name, declaration in declared(settings, model).items():
+        with console.status(f"{name}: backtest") as progress:
+            result = lifecycle.run_backtest(
+                home.lake,
+                declaration,
+                every=timedelta(days=every),
+                through=end,
+                progress=lambda what, done, of, name=name, bar=progress: bar.update(f"{name}: {what} {done}/{of}"),
+            )
+        console.print(f"[bold]{name}[/], retrained every {every} days")
+        console.print(scores_table(f"{len(result.origins)} trainings", overall_scores(result.scores)))

@@ -1,0 +1,161 @@
+"""Estimators by name, and one way to build and to ask them.
+
+What belongs here: the shipped estimators' recipes and defaults, and the contract for those from elsewhere. What does
+not: their fitting (`training.py`) and which names exist (`declaration.SHIPPED_ESTIMATORS`).
+
+An estimator from elsewhere is named `package.module:factory`; `factory(**params)` returns either a scikit-learn
+`Pipeline`, which then gets a DataFrame of the declared features, or any other estimator, which gets float64 (categories
+as codes, NaN where missing) from a `FeatureEncoder` in front of it.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+from ml_assets.declaration.model import ModelDeclaration
+from ml_assets.declaration.schema import Baseline
+from ml_assets.errors import TrainingError
+from ml_assets.fitting.baselines import ConstantBaseline, RatesBaseline
+from ml_assets.fitting.encoders import FeatureEncoder, FrameSelector
+from ml_assets.fitting.threads import limited_to
+from ml_assets.measuring.metrics import PINBALL_QUANTILE, Floats
+
+# Trees read a whole batch once a tree: a batch that stays in the processor's cache is scored more than twice as fast as
+# all rows at once.
+BATCH_ROWS = 16_384
+
+_BOOSTING_DEFAULTS: Mapping[str, Any] = {
+    "learning_rate": 0.06,
+    "max_iter": 250,
+    "max_leaf_nodes": 31,
+    "min_samples_leaf": 100,
+    "l2_regularization": 1.0,
+}
+_BOOSTING_LOSS = {"mae": "absolute_error", "rmse": "squared_error", "pinball": "quantile"}
+
+
+def build_estimator(declaration: ModelDeclaration) -> Pipeline:
+    """The declared estimator, unfitted.
+
+    Raises:
+        TypeError, ValueError: whatever the estimator makes of parameters that it does not know.
+    """
+    return _build(declaration.estimator, declaration.params, declaration)
+
+
+def build_baseline(baseline: Baseline, declaration: ModelDeclaration) -> Pipeline:
+    """One of the declaration's baselines, unfitted."""
+    return _build(baseline.estimator, baseline.params, declaration)
+
+
+def predict(model: Pipeline, inputs: pa.Table, task: str) -> Floats:
+    """The probability of label 1, or the value: float64, shape (rows,), all finite.
+
+    Raises:
+        TrainingError: if the model answers with something else.
+    """
+    starts = range(0, inputs.num_rows, BATCH_ROWS)
+    with limited_to(1):
+        batches = [_predict_batch(model, inputs.slice(start, BATCH_ROWS), task) for start in starts]
+    predictions = np.concatenate(batches) if batches else np.zeros(0)
+    if not np.isfinite(predictions).all():
+        raise TrainingError(
+            f"{type(model[-1]).__name__}: {np.sum(~np.isfinite(predictions))} predictions are not finite; does it "
+            "accept missing values (NaN)?"
+        )
+    return predictions
+
+
+def _predict_batch(model: Pipeline, inputs: pa.Table, task: str) -> Floats:
+    last: Any = model[-1]
+    if hasattr(last, "predict_value"):
+        return last.predict_value(inputs)
+    if task == "regression":
+        return np.asarray(model.predict(inputs), dtype=np.float64).ravel()
+    if not hasattr(model, "predict_proba"):
+        raise TrainingError(
+            f"{type(last).__name__} has no predict_proba; a binary_classification needs probabilities (wrap it in "
+            "CalibratedClassifierCV)"
+        )
+    return np.asarray(model.predict_proba(inputs), dtype=np.float64)[:, list(last.classes_).index(1)]
+
+
+def _build(name: str, params: Mapping[str, Any], declaration: ModelDeclaration) -> Pipeline:
+    if name == "baseline_constant":
+        return Pipeline([("model", ConstantBaseline(**params, task=declaration.task))])
+    if name == "baseline_rates":
+        return Pipeline([("model", RatesBaseline(**params))])
+    encoder = FeatureEncoder(list(declaration.categorical_features), list(declaration.numeric_features))
+    if name == "gradient_boosting":
+        return Pipeline([("encode", encoder), ("model", _gradient_boosting(params, declaration))])
+    if name in ("logistic", "linear"):
+        return Pipeline(
+            [("encode", encoder), ("prepare", _for_linear_models(declaration)), ("model", _linear(name, params))]
+        )
+    module, _, attribute = name.partition(":")
+    built = getattr(importlib.import_module(module), attribute)(**params)
+    first = (
+        FrameSelector([feature.name for feature in declaration.features]) if isinstance(built, Pipeline) else encoder
+    )
+    return Pipeline([("encode", first), ("model", built)])
+
+
+def _gradient_boosting(
+    params: Mapping[str, Any], declaration: ModelDeclaration
+) -> HistGradientBoostingClassifier | HistGradientBoostingRegressor:
+    categorical = list(range(len(declaration.categorical_features))) or None
+    chosen = {**_BOOSTING_DEFAULTS, **params}
+    fixed = {"random_state": 0, "early_stopping": False, "categorical_features": categorical}
+    if declaration.task == "binary_classification":
+        return _with_known_params(HistGradientBoostingClassifier, {**fixed, **chosen})
+    loss = _BOOSTING_LOSS[declaration.evaluation.metric]
+    quantile = {"quantile": PINBALL_QUANTILE} if loss == "quantile" else {}
+    return _with_known_params(HistGradientBoostingRegressor, {**fixed, "loss": loss, **quantile, **chosen})
+
+
+def _linear(name: str, params: Mapping[str, Any]) -> LogisticRegression | Ridge:
+    if name == "logistic":
+        return _with_known_params(LogisticRegression, {"max_iter": 300, "random_state": 0, **params})
+    return _with_known_params(Ridge, {"solver": "cholesky", "random_state": 0, **params})
+
+
+def _with_known_params(kind: Any, params: dict[str, Any]) -> Any:
+    estimator = kind(**params)
+    estimator._validate_params()  # scikit-learn's own check of ranges and types, which it makes only in fit
+    return estimator
+
+
+def _for_linear_models(declaration: ModelDeclaration) -> ColumnTransformer:
+    categories = len(declaration.categorical_features)
+    numeric = Pipeline(
+        [
+            ("impute", SimpleImputer(strategy="median", keep_empty_features=True, add_indicator=True)),
+            ("scale", StandardScaler()),
+        ]
+    )
+    one_hot = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
+    places = list(range(len(declaration.features)))
+    steps = [("categorical", one_hot, places[:categories]), ("numeric", numeric, places[categories:])]
+    return ColumnTransformer([step for step in steps if step[2]], sparse_threshold=0)
+
+
+def why_not_built(declaration: ModelDeclaration) -> str | None:
+    """What the declared estimator has against its parameters; None if it can be built with them."""
+    if not declaration.params:
+        return None
+    try:
+        build_estimator(declaration)
+    except Exception as error:  # whatever the estimator makes of its parameters
+        return f"{declaration.estimator} cannot be built with {dict(declaration.params)}: {error}"
+    return None

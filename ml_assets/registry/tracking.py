@@ -1,0 +1,108 @@
+"""Versions into MLflow and out of it, as plain calls of its client.
+
+What belongs here: how a version becomes a run and tags, and comes back from them. What does not: which version is
+champion (`registry.py`), model files (`artifacts.py`).
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ml_assets.moments import moment_of
+from ml_assets.registry.versions import Version
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+NO_SUCH = "RESOURCE_DOES_NOT_EXIST"
+ROLLED_BACK = "rolled_back"
+_LONGEST_PARAM = 500
+
+
+def connect(root: Path) -> MlflowClient:
+    """A client of `mlflow.db` below the folder, which is made if there is none; call it under the registry's lock.
+
+    MLflow's import takes two seconds, so it waits until this is called.
+    """
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read by MLflow when it is imported
+    from mlflow import MlflowClient
+
+    for name in ("mlflow", "alembic"):  # they tell of every migration of a new database
+        logging.getLogger(name).setLevel(logging.ERROR)
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # what it says is said in our words
+
+    def connected(database: Path) -> MlflowClient:
+        uri = f"sqlite:///{database.absolute()}"
+        client = MlflowClient(tracking_uri=uri, registry_uri=uri)
+        client.search_registered_models(max_results=1)
+        return client
+
+    database = root / "mlflow.db"
+    if not database.exists():  # made aside: one whose making was cut short could never be opened again
+        aside = root / ".mlflow.db.part"
+        for begun in root.glob(f"{aside.name}*"):  # with its journal
+            begun.unlink()
+        connected(aside)
+        os.replace(aside, database)
+    return connected(database)
+
+
+def log_run(client: MlflowClient, root: Path, model: str, tags: Mapping[str, str], params: Mapping[str, Any]) -> str:
+    from mlflow.entities import Param, RunTag
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.get_registered_model(model)
+    except MlflowException as error:
+        if error.error_code != NO_SUCH:
+            raise
+        client.create_registered_model(model)
+    experiment = client.get_experiment_by_name(model)
+    experiment_id = (
+        experiment.experiment_id
+        if experiment
+        else client.create_experiment(model, (root / "models").absolute().as_uri())
+    )
+    for begun in client.search_runs([experiment_id], "attributes.status = 'RUNNING'"):
+        client.set_terminated(begun.info.run_id, "KILLED")  # we hold the lock: nobody is at it any more
+    stamp = int(moment_of(tags["as_of"]).timestamp() * 1000)
+    run = client.create_run(experiment_id, start_time=stamp, run_name=f"{model} {tags['as_of']}")
+    run_tags = [RunTag(name, value) for name, value in tags.items() if len(value) < 8000]
+    run_params = [Param(name, str(value)[:_LONGEST_PARAM]) for name, value in params.items()]
+    client.log_batch(run.info.run_id, params=run_params, tags=run_tags)
+    client.set_terminated(run.info.run_id, end_time=stamp)
+    return run.info.run_id
+
+
+def version_of(client: MlflowClient, found: Any) -> Version:
+    tags = found.tags
+    return Version(
+        model=found.name,
+        version=int(found.version),
+        candidate_fingerprint=tags["candidate_fingerprint"],
+        sha256=tags["sha256"],
+        twin_sha256=tags["twin_sha256"],
+        fallback_sha256=tags["fallback_sha256"] or None,
+        as_of=moment_of(tags["as_of"]),
+        window_start=moment_of(tags["window_start"]),
+        trained_through=moment_of(tags["trained_through"]),
+        twin_trained_through=moment_of(tags["twin_trained_through"]),
+        training_rows=int(tags["training_rows"]),
+        twin_rows=int(tags["twin_rows"]),
+        training_hash=tags["training_hash"],
+        table_hash=tags["table_hash"],
+        declaration_fingerprint=tags["declaration_fingerprint"],
+        whole_fingerprint=tags["whole_fingerprint"],
+        code_version=tags["code_version"],
+        lock_hash=tags["lock_hash"],
+        schema=tuple((name, kind) for name, kind in json.loads(tags["schema"])),
+        declaration=json.loads(tags["declaration"]),
+        rolled_back=tags.get(ROLLED_BACK) == "true",
+        run_id=found.run_id or "",
+        metrics=client.get_run(found.run_id).data.metrics if found.run_id else {},
+    )
