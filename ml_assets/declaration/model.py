@@ -13,7 +13,8 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from ml_assets.declaration.schema import Baseline, Evaluation, Gates, Retraining, Service, Task, Windows
+from ml_assets.declaration.domains import UNNAMED, Domain
+from ml_assets.declaration.schema import Baseline, Evaluation, Gates, Owner, Retraining, Service, Task, Windows
 from ml_assets.moments import text_of
 
 FeatureKind = Literal["categorical", "numeric"]
@@ -25,14 +26,6 @@ SHIPPED_ESTIMATORS: Mapping[str, tuple[Task, ...]] = {
     "baseline_rates": ("binary_classification", "regression"),
     "baseline_constant": ("binary_classification", "regression"),
 }
-
-
-@dataclass(frozen=True)
-class Owner:
-    """Who answers for the model."""
-
-    name: str
-    email: str
 
 
 @dataclass(frozen=True)
@@ -70,6 +63,7 @@ class ModelDeclaration:
     retraining: Retraining
     service: Service
     spine: str | None = None
+    domain: Domain = UNNAMED
 
     @property
     def numeric_features(self) -> tuple[str, ...]:

@@ -15,8 +15,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ml_assets.declaration.model import SHIPPED_ESTIMATORS, Feature, FeatureKind, ModelDeclaration, Owner
-from ml_assets.declaration.schema import Baseline, FeatureChoice, MlBlock, Task, did_you_mean, parse_block
+from ml_assets.declaration.domains import Domain, domain_of, read_domains
+from ml_assets.declaration.model import SHIPPED_ESTIMATORS, Feature, FeatureKind, ModelDeclaration
+from ml_assets.declaration.schema import Baseline, FeatureChoice, MlBlock, Owner, Task, did_you_mean, parse_block
 from ml_assets.errors import DeclarationError
 from ml_assets.measuring.metrics import METRICS, metrics_of
 
@@ -47,9 +48,10 @@ def read_declarations(
     content = manifest if isinstance(manifest, Mapping) else json.loads(Path(manifest).read_text())
     declarations: dict[str, ModelDeclaration] = {}
     problems: list[str] = []
+    domains = read_domains(content)
     exposures = [exposure for exposure in content.get("exposures", {}).values() if exposure.get("type") == "ml"]
     for exposure in sorted(exposures, key=lambda exposure: exposure["name"]):
-        reader = _Reader(exposure, content.get("nodes", {}), try_out)
+        reader = _Reader(exposure, content.get("nodes", {}), domains, try_out)
         declaration = reader.read()
         problems.extend(reader.problems)
         if declaration is not None:
@@ -62,8 +64,15 @@ def read_declarations(
 class _Reader:
     """Reads one exposure and collects what is wrong with it."""
 
-    def __init__(self, exposure: Mapping[str, Any], nodes: Mapping[str, Any], try_out: TryOut | None) -> None:
+    def __init__(
+        self,
+        exposure: Mapping[str, Any],
+        nodes: Mapping[str, Any],
+        domains: Mapping[str, Domain],
+        try_out: TryOut | None,
+    ) -> None:
         self.try_out = try_out
+        self.domains = domains
         self.exposure = exposure
         self.nodes = nodes
         self.file = exposure.get("original_file_path") or exposure["name"]
@@ -121,11 +130,17 @@ class _Reader:
             retraining=block.retraining,
             service=block.service,
             spine=self._spine(columns["entity"], decision_at),
+            domain=self._domain(owner),
         )
         trouble = self.try_out(declaration) if self.try_out else None
         if trouble:
             self.report_ml("params", trouble)
         return None if self.problems else declaration
+
+    def _domain(self, owner: Owner) -> Domain:
+        """The declared domain that the exposure stands in; one of the usual cadence, where none is declared."""
+        name = domain_of(self.exposure)
+        return self.domains.get(name) or Domain(name, owner)
 
     def _owner(self) -> Owner | None:
         owner = self.exposure.get("owner") or {}

@@ -67,6 +67,14 @@ def _windows(found: object) -> Windows:
     return Windows(int(parts[1]), int(parts[2]))
 
 
+@dataclass(frozen=True)
+class Owner:
+    """Who answers for it."""
+
+    name: str
+    email: str
+
+
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
 Level = Annotated[timedelta, BeforeValidator(_level)]
 Moment = Annotated[datetime, BeforeValidator(_moment)]
@@ -193,6 +201,20 @@ class TableService(_Block):
     late_after: Level
 
 
+class DomainBlock(_Block):
+    """All of `config.meta.domain` of a domain's group: its cadence.
+
+    `window`: what monitoring compares, one after the other. Of a window with fewer outcomes or decisions than the least
+    nothing is concluded. `late_after`: the domain's tables are made anew at least so often, by the wall clock, unless
+    one says otherwise itself.
+    """
+
+    window: Literal["day", "week", "month", "year"] = "week"
+    least_outcomes: Annotated[int, Field(ge=1)] = 100
+    least_decisions: Annotated[int, Field(ge=1)] = 500
+    late_after: Level | None = None
+
+
 class MlBlock(_Block):
     """All of `config.meta.ml`."""
 
@@ -215,6 +237,11 @@ def parse_block(found: object) -> tuple[MlBlock | None, list[tuple[str, str]]]:
 def parse_table_service(found: object) -> tuple[TableService | None, list[tuple[str, str]]]:
     """The block, or None and what is wrong with it as (dotted place below `config.meta.service`, words)."""
     return _parse(TableService, found)
+
+
+def parse_domain(found: object) -> tuple[DomainBlock | None, list[tuple[str, str]]]:
+    """The block, or None and what is wrong with it as (dotted place below `config.meta.domain`, words)."""
+    return _parse(DomainBlock, found)
 
 
 def _parse(kind: type[_Kind], found: object) -> tuple[_Kind | None, list[tuple[str, str]]]:
