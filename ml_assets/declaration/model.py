@@ -25,7 +25,23 @@ SHIPPED_ESTIMATORS: Mapping[str, tuple[Task, ...]] = {
     "linear": ("regression",),
     "baseline_rates": ("binary_classification", "regression"),
     "baseline_constant": ("binary_classification", "regression"),
+    "baseline_column": ("binary_classification", "regression"),
+    "last_value": ("regression",),
 }
+BASELINES = tuple(name for name in SHIPPED_ESTIMATORS if name.startswith("baseline_"))
+
+
+def columns_named(params: Mapping[str, Any]) -> tuple[str, ...]:
+    """The columns of the training set that an estimator's parameters name, in `by` (a list) or `column`.
+
+    >>> columns_named({"by": ["origin", "carrier"], "shrinkage": 5}), columns_named({"column": "spend"})
+    (('origin', 'carrier'), ('spend',))
+    """
+    by = params.get("by") or ()
+    names = [by] if isinstance(by, str) else list(by)
+    if params.get("column"):
+        names.append(params["column"])
+    return tuple(str(name) for name in names)
 
 
 @dataclass(frozen=True)
