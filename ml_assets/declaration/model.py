@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from ml_assets.declaration.domains import UNNAMED, Domain
 from ml_assets.declaration.schema import Baseline, Evaluation, Gates, Owner, Retraining, Service, Task, Windows
-from ml_assets.moments import text_of
+from ml_assets.moments import CalendarSpan, text_of
 
 FeatureKind = Literal["categorical", "numeric"]
 
@@ -25,7 +25,23 @@ SHIPPED_ESTIMATORS: Mapping[str, tuple[Task, ...]] = {
     "linear": ("regression",),
     "baseline_rates": ("binary_classification", "regression"),
     "baseline_constant": ("binary_classification", "regression"),
+    "baseline_column": ("binary_classification", "regression"),
+    "last_value": ("regression",),
 }
+BASELINES = tuple(name for name in SHIPPED_ESTIMATORS if name.startswith("baseline_"))
+
+
+def columns_named(params: Mapping[str, Any]) -> tuple[str, ...]:
+    """The columns of the training set that an estimator's parameters name, in `by` (a list) or `column`.
+
+    >>> columns_named({"by": ["origin", "carrier"], "shrinkage": 5}), columns_named({"column": "spend"})
+    (('origin', 'carrier'), ('spend',))
+    """
+    by = params.get("by") or ()
+    names = [by] if isinstance(by, str) else list(by)
+    if params.get("column"):
+        names.append(params["column"])
+    return tuple(str(name) for name in names)
 
 
 @dataclass(frozen=True)
@@ -125,6 +141,8 @@ def _plain(value: Any) -> Any:
         return {key: _plain(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(inner) for inner in value]
+    if isinstance(value, CalendarSpan):
+        return str(value)
     if isinstance(value, timedelta):
         return value.total_seconds()
     if isinstance(value, datetime):

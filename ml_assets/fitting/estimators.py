@@ -23,10 +23,10 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from ml_assets.declaration.model import ModelDeclaration
+from ml_assets.declaration.model import BASELINES, ModelDeclaration
 from ml_assets.declaration.schema import Baseline
 from ml_assets.errors import TrainingError
-from ml_assets.fitting.baselines import ConstantBaseline, RatesBaseline
+from ml_assets.fitting.baselines import ColumnBaseline, ConstantBaseline, RatesBaseline
 from ml_assets.fitting.encoders import FeatureEncoder, FrameSelector
 from ml_assets.fitting.threads import limited_to
 from ml_assets.measuring.metrics import PINBALL_QUANTILE, Floats
@@ -77,25 +77,40 @@ def predict(model: Pipeline, inputs: pa.Table, task: str) -> Floats:
     return predictions
 
 
+def why_no_answer(model: Pipeline, task: str) -> str | None:
+    """What a fitted model lacks to answer a task; None if it lacks nothing that can be told without asking it."""
+    last: Any = model[-1]
+    if hasattr(last, "predict_value"):
+        return None
+    if task == "regression":
+        if hasattr(last, "predict") and not hasattr(last, "classes_"):
+            return None
+        return f"{type(last).__name__} predicts no value, and a regression is declared"
+    if not hasattr(last, "predict_proba"):
+        return (
+            f"{type(last).__name__} has no predict_proba; a binary_classification needs probabilities (wrap it in "
+            "CalibratedClassifierCV)"
+        )
+    if 1 not in list(getattr(last, "classes_", ())):
+        return f"{type(last).__name__} does not know the label 1"
+    return None
+
+
 def _predict_batch(model: Pipeline, inputs: pa.Table, task: str) -> Floats:
     last: Any = model[-1]
     if hasattr(last, "predict_value"):
         return last.predict_value(inputs)
     if task == "regression":
         return np.asarray(model.predict(inputs), dtype=np.float64).ravel()
-    if not hasattr(model, "predict_proba"):
-        raise TrainingError(
-            f"{type(last).__name__} has no predict_proba; a binary_classification needs probabilities (wrap it in "
-            "CalibratedClassifierCV)"
-        )
+    lacking = why_no_answer(model, task)
+    if lacking:
+        raise TrainingError(lacking)
     return np.asarray(model.predict_proba(inputs), dtype=np.float64)[:, list(last.classes_).index(1)]
 
 
 def _build(name: str, params: Mapping[str, Any], declaration: ModelDeclaration) -> Pipeline:
-    if name == "baseline_constant":
-        return Pipeline([("model", ConstantBaseline(**params, task=declaration.task))])
-    if name == "baseline_rates":
-        return Pipeline([("model", RatesBaseline(**params))])
+    if name in BASELINES:
+        return Pipeline([("model", _baseline(name, params, declaration))])
     encoder = FeatureEncoder(list(declaration.categorical_features), list(declaration.numeric_features))
     if name == "gradient_boosting":
         return Pipeline([("encode", encoder), ("model", _gradient_boosting(params, declaration))])
@@ -109,6 +124,25 @@ def _build(name: str, params: Mapping[str, Any], declaration: ModelDeclaration) 
         FrameSelector([feature.name for feature in declaration.features]) if isinstance(built, Pipeline) else encoder
     )
     return Pipeline([("encode", first), ("model", built)])
+
+
+def _baseline(name: str, params: Mapping[str, Any], declaration: ModelDeclaration) -> Any:
+    if name == "baseline_rates":
+        return RatesBaseline(**params)
+    quantile = _best_quantile(declaration)
+    if name == "baseline_constant":
+        return ConstantBaseline(**{"quantile": quantile, **params})
+    if name == "last_value" and set(params) != {"column"}:
+        raise TypeError("last_value takes a column and nothing else; baseline_column takes a factor besides")
+    limits = {"lowest": 0.0, "highest": 1.0} if declaration.task == "binary_classification" else {}
+    return ColumnBaseline(**{"quantile": quantile, **limits, **params})
+
+
+def _best_quantile(declaration: ModelDeclaration) -> float | None:
+    """The quantile that the declared metric is least at; None for the mean, as of every metric of squares or
+    probabilities.
+    """
+    return {"mae": 0.5, "pinball": PINBALL_QUANTILE}.get(declaration.evaluation.metric)
 
 
 def _gradient_boosting(

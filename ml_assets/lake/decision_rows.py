@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute
 
-from ml_assets.declaration.model import ModelDeclaration
+from ml_assets.declaration.model import ModelDeclaration, columns_named
 from ml_assets.errors import ColumnsMissing
 from ml_assets.lake.snapshot import Snapshot
 from ml_assets.measuring.metrics import Codes, Floats
@@ -82,7 +82,7 @@ def input_columns(declaration: ModelDeclaration, extra: Sequence[str] = ()) -> l
     """The features, then the slices, the baselines' columns and `extra` that are not among them."""
     names = [feature.name for feature in declaration.features] + list(declaration.evaluation.slices) + list(extra)
     for params in (declaration.params, *(baseline.params for baseline in declaration.baselines)):
-        names += [str(name) for name in params.get("by", ())]
+        names += columns_named(params)
     return list(dict.fromkeys(names))
 
 

@@ -22,11 +22,12 @@ import pyarrow.compute
 from ml_assets.deciding.log import DecisionLog
 from ml_assets.deciding.shadow import challenger_in_shadow
 from ml_assets.declaration.model import ModelDeclaration
-from ml_assets.errors import PerennialError
+from ml_assets.errors import PerennialError, ResultCorrupt
 from ml_assets.fitting.estimators import predict
 from ml_assets.fitting.threads import limited_to
 from ml_assets.judging.evidence import ShadowEvidence
 from ml_assets.lake.decision_rows import DecisionRows, read_rows
+from ml_assets.lake.inputs_hash import inputs_hash
 from ml_assets.lake.parts import parts_between
 from ml_assets.lake.results import PREDICTION_SCHEMA
 from ml_assets.lake.snapshot import Lake, Snapshot
@@ -135,6 +136,7 @@ def _answer_open(lake: Snapshot, registry: Registry, declaration: ModelDeclarati
             "prediction": answers,
             "prediction_status": pa.repeat(STATUS, len(rows)),
             "status_reason": pa.nulls(len(rows), pa.string()),
+            "inputs_hash": inputs_hash(rows.inputs, challenger.inputs),
         }
     )
     table = table.select(PREDICTION_SCHEMA.names).cast(PREDICTION_SCHEMA)
@@ -162,7 +164,7 @@ def _read_own(lake: Lake, challenger: Version, dates: Sequence[date] | None = No
     for day in lake.prediction_dates(model, shadow=version) if dates is None else dates:
         try:
             pieces.append(lake.read_predictions(model, [day], shadow=version).cast(PREDICTION_SCHEMA))
-        except (OSError, ValueError):  # pyarrow's own errors are among these
+        except ResultCorrupt:
             continue
     return pa.concat_tables(pieces)
 

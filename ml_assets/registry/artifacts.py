@@ -28,6 +28,7 @@ from ml_assets.lake.files import write_whole
 # What the shipped estimators need beyond skops's defaults. A partial only calls a function that is itself trusted.
 TRUSTED_TYPES = (
     "functools.partial",
+    "ml_assets.fitting.baselines.ColumnBaseline",
     "ml_assets.fitting.baselines.ConstantBaseline",
     "ml_assets.fitting.baselines.RatesBaseline",
     "ml_assets.fitting.encoders.FeatureEncoder",
@@ -96,9 +97,22 @@ class ArtifactStore:
                 f"{path}: the file's sha256 is {found[:12]}…, so it was changed; nothing was read of it. Restore it, "
                 "or remove it and train again"
             )
-        content = _with_present_names(content)
-        self._check_types(content, path.name)
-        return skops.io.loads(content, trusted=self._allowed())
+        try:
+            content = _with_present_names(content)
+            self._check_types(content, path.name)
+            model = skops.io.loads(content, trusted=self._allowed())
+        except ArtifactNotTrusted:
+            raise
+        except Exception as error:  # whatever skops makes of other bytes; a pickle is never opened
+            raise ArtifactCorrupt(
+                f"{path}: is no model file ({type(error).__name__}: {error}); restore it, or train and promote another"
+            ) from None
+        if not isinstance(model, Pipeline):
+            raise ArtifactCorrupt(
+                f"{path}: holds a {type(model).__name__} where a Pipeline belongs; restore it, or train and promote "
+                "another"
+            )
+        return model
 
     def _allowed(self) -> list[str]:
         return [*TRUSTED_TYPES, *self.trusted]
