@@ -4,8 +4,8 @@ What belongs here: the order in which models are asked to stand in for each othe
 answer (`scoring.py`).
 
 The champion if it can be asked (`registry/asking.py`) and answers; else the champion before it; else the baseline
-fitted beside either. A registry that cannot be asked changes none of this: the champion last seen takes its place, and every
-answer says so.
+fitted beside either. A registry that cannot be asked changes none of this: the champion last seen takes its place, and
+every answer says so.
 """
 
 from __future__ import annotations
