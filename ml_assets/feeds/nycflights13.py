@@ -26,14 +26,13 @@ from ml_assets.feeds.feed import FeedSource, LandedTable, LandingReport, Progres
 from ml_assets.feeds.landing_files import (
     Interval,
     daily_intervals,
-    in_utc,
     landed_through,
     landing_in,
-    parse_through,
     write_in_order,
 )
+from ml_assets.moments import in_utc
 
-__all__ = ["EVENT_TABLES", "FEED", "REFERENCE_TABLES", "LandedTable", "LandingReport", "land", "parse_through"]
+__all__ = ["EVENT_TABLES", "FEED", "REFERENCE_TABLES", "Feed", "LandedTable", "LandingReport", "land"]
 
 FEED = "nycflights13"
 END = datetime(2014, 1, 3, tzinfo=UTC)  # by then all is known
