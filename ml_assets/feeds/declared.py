@@ -113,7 +113,9 @@ def _feed(name: str, file: str, nodes: list[Mapping[str, Any]], environment: Map
     declared = _meta(nodes[0])["feed"]
     declared = {"plugin": declared} if isinstance(declared, str) else declared
     if not isinstance(declared, Mapping) or not isinstance(declared.get("plugin"), str):
-        raise DeclarationError([f"{PLACE}: found {declared!r}; give {{plugin: files | sql | package.module:Class, ...}}"])
+        raise DeclarationError(
+            [f"{PLACE}: found {declared!r}; give {{plugin: files | sql | package.module:Class, ...}}"]
+        )
     options = {key: value for key, value in declared.items() if key not in ("plugin", "run_through", "demo")}
     source = FeedSource(name, domain_of(nodes[0]), landing_tables(nodes), options, environment)
     problems: list[str] = []
@@ -146,7 +148,11 @@ def _run_through(found: Any, problems: list[str]) -> datetime | None:
 
 
 def _demo(found: Any, source: FeedSource, problems: list[str]) -> Demo | None:
-    found = {key: str(value) if key == "start" else value for key, value in found.items()} if isinstance(found, Mapping) else found
+    found = (
+        {key: str(value) if key == "start" else value for key, value in found.items()}
+        if isinstance(found, Mapping)
+        else found
+    )
     demo, mistakes = parse_options(Demo, found)
     problems += [f"{f'{PLACE}.demo.{place}'.rstrip('.')}: {words}" for place, words in mistakes]
     if demo is None:
@@ -158,7 +164,9 @@ def _demo(found: Any, source: FeedSource, problems: list[str]) -> Demo | None:
     table = source.table(demo.table)
     if table is None:
         known = [one.name for one in source.tables]
-        problems.append(f"{PLACE}.demo.table: {demo.table!r} is no landing table of it{did_you_mean(demo.table, known)}")
+        problems.append(
+            f"{PLACE}.demo.table: {demo.table!r} is no landing table of it{did_you_mean(demo.table, known)}"
+        )
     elif demo.column not in [column.name for column in table.columns]:
         known = [column.name for column in table.columns]
         problems.append(f"{PLACE}.demo.column: {demo.table} has no {demo.column!r}{did_you_mean(demo.column, known)}")
@@ -176,11 +184,15 @@ def _plugin(name: str, problems: list[str]) -> type[Feed] | None:
     try:
         found = getattr(importlib.import_module(module), attribute)
     except ImportError as error:
-        problems.append(f"{PLACE}.plugin: {module} cannot be imported ({error}); install what it needs, or correct the name")
+        problems.append(
+            f"{PLACE}.plugin: {module} cannot be imported ({error}); install what it needs, or correct the name"
+        )
     except AttributeError:
         problems.append(f"{PLACE}.plugin: {module} holds no {attribute}")
     else:
         if callable(getattr(found, "land", None)) and hasattr(found, "replayable"):
             return found
-        problems.append(f"{PLACE}.plugin: {path} is no feed: it lacks land() or replayable; see ml_assets/feeds/feed.py")
+        problems.append(
+            f"{PLACE}.plugin: {path} is no feed: it lacks land() or replayable; see ml_assets/feeds/feed.py"
+        )
     return None

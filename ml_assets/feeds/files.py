@@ -26,7 +26,7 @@ import os
 import re
 import string
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -39,7 +39,7 @@ from ml_assets.declaration.schema import Block, Duration, did_you_mean, parse_op
 from ml_assets.errors import DeclarationError, FeedError
 from ml_assets.feeds.feed import FeedSource, FeedTable, LandedTable, LandingReport, Progress
 from ml_assets.feeds.file_readers import UNREADABLE, FileContent, Format, bare_name, format_of, open_file
-from ml_assets.feeds.landing_files import STAMP, landing_in
+from ml_assets.feeds.landing_files import STAMP, landing_in, stamp
 from ml_assets.feeds.landing_lines import (
     Row,
     Unreadable,
@@ -50,6 +50,7 @@ from ml_assets.feeds.landing_lines import (
     text_of_value,
     write_lines,
 )
+from ml_assets.feeds.options import zone_mistakes
 from ml_assets.moments import in_utc
 
 AS_REPORTED = ".as_reported"
@@ -148,7 +149,9 @@ class FilesFeed:
             status = path.stat()
             age = time.time() - status.st_mtime
             if age < quiet:
-                findings.append(f"{name} was written to {max(age, 0):.0f} s ago and may still grow: left for the next time")
+                findings.append(
+                    f"{name} was written to {max(age, 0):.0f} s ago and may still grow: left for the next time"
+                )
                 continue
             yield _Taken(path, name, status.st_size, status.st_mtime_ns)
 
@@ -200,7 +203,9 @@ class FilesFeed:
             )
         extra = [name for name in content.columns if name not in wanted.values()]
         if extra:
-            findings.append(f"{taken.name} has columns that {table.name} does not declare: {', '.join(extra)}; not landed")
+            findings.append(
+                f"{taken.name} has columns that {table.name} does not declare: {', '.join(extra)}; not landed"
+            )
         zone = ZoneInfo(options.timezone)
         chosen = [(column.data_type, places.get(column.name)) for column in table.columns]
 
@@ -281,7 +286,7 @@ def _landing_name(taken: _Taken, digest: str, through: datetime | None) -> str:
     folder = str(Path(taken.name).parent)
     stem = stem.removesuffix(AS_REPORTED) if folder == "." else f"{folder}/{stem.removesuffix(AS_REPORTED)}"
     stem = re.sub(r"[^A-Za-z0-9_-]+", "-", stem)[-100:].strip("-") or "file"
-    return f"{stem}.{digest}{f'.through-{through.strftime(STAMP)}' if through else ''}{trusted}.csv"
+    return f"{stem}.{digest}{f'.through-{stamp(through)}' if through else ''}{trusted}.csv"
 
 
 def _mistakes(options: Options, source: FeedSource) -> Iterator[str]:
@@ -315,12 +320,3 @@ def _table_mistakes(place: str, table: FeedTable, options: TableOptions) -> Iter
         "".encode(options.encoding)
     except LookupError:
         yield f"{place}.encoding: {options.encoding!r} is no encoding, such as utf-8 or latin-1"
-
-
-def zone_mistakes(place: str, name: str) -> Sequence[str]:
-    """What is wrong with the name of a time zone, if anything."""
-    try:
-        ZoneInfo(name)
-    except (KeyError, ValueError, OSError):
-        return [f"{place}: {name!r} is no time zone, such as Europe/Berlin or UTC"]
-    return []

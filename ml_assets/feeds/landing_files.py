@@ -31,6 +31,15 @@ STAMP = "%Y-%m-%dT%H%MZ"
 _NAME = re.compile(r"(\d{4}-\d\d-\d\dT\d{4}Z)--(\d{4}-\d\d-\d\dT\d{4}Z)\.csv")
 
 
+def stamp(moment: datetime) -> str:
+    """A whole minute in UTC as the names of landing files say it.
+
+    >>> stamp(datetime(203, 1, 2, 3, 4, tzinfo=UTC))
+    '0203-01-02T0304Z'
+    """
+    return f"{moment.year:04}-{moment:%m-%dT%H%MZ}"
+
+
 @dataclass(frozen=True, order=True)
 class Interval:
     """What became known after `start` and no later than `end`; both in UTC and on a whole minute."""
@@ -40,7 +49,7 @@ class Interval:
 
     @property
     def file_name(self) -> str:
-        return f"{self.start.strftime(STAMP)}--{self.end.strftime(STAMP)}.csv"
+        return f"{stamp(self.start)}--{stamp(self.end)}.csv"
 
     @classmethod
     def of_file(cls, name: str) -> Interval | None:

@@ -21,6 +21,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv
+
 from ml_assets.errors import DeclarationError, FeedError
 from ml_assets.feeds.feed import FeedSource, LandedTable, LandingReport, Progress
 from ml_assets.feeds.landing_files import (
