@@ -82,7 +82,7 @@ UNNAMED = Domain("all", Owner("", ""))
 
 
 def domain_of(node: Mapping[str, Any]) -> str:
-    """The domain of a node, source or exposure of dbt's manifest: the folder below its layer.
+    """The domain of a node, source or exposure of dbt's manifest: the folder below its layer, or below seeds/.
 
     >>> domain_of({"fqn": ["perennial", "training", "flights", "trn_late_arrival"]})
     'flights'
@@ -90,6 +90,8 @@ def domain_of(node: Mapping[str, Any]) -> str:
     'core'
     """
     path = list(node.get("fqn") or ())
+    if node.get("resource_type") == "seed":  # it has no layer: its domain is the folder below seeds/
+        return str(path[1]) if len(path) > 2 else CORE
     return str(path[2]) if len(path) > 3 else CORE
 
 

@@ -1,7 +1,7 @@
 """What a feed is: whatever brings the rows of one source to landing files.
 
-What belongs here: what every feed is told, what it answers, and the promise that it keeps. What does not: any feed; which
-feeds there are (`declared.py`).
+What belongs here: what every feed is told, what it answers, and the promise that it keeps. What does not: any feed;
+which feeds there are (`declared.py`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 Progress = Callable[[str, int, int], None]
-"""Called with the file just landed (`table/name`), the number of files landed so far and their number in all (0: unknown)."""
+"""Called with the file just landed (`table/name`), the number of files landed so far, and of all (0: unknown)."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Files of other people, read row by row: CSV, Parquet and JSON lines, each also compressed.
 
 What belongs here: opening a file of a format, its columns, its rows. What does not: which files are read, and what
-becomes of the rows. What makes a file unreadable as a whole is a ValueError with the reason; one bad row is `Unreadable`.
+becomes of the rows. What makes a file unreadable as a whole is one of UNREADABLE; one bad row is `Unreadable`.
 """
 
 from __future__ import annotations

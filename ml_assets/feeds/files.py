@@ -14,7 +14,7 @@ does not: reading formats (`file_readers.py`), the text of values (`landing_line
           timezone: Europe/Berlin         # of moments without a zone; default: UTC
           may_lack: [discount]            # columns that a file may lack, empty then
 
-A landing file is named `<name>.<hash>.csv` by the bytes that it was made from: the names alone remember what has landed.
+A landing file is named `<name>.<hash>.csv` by the bytes that it was made from: the names alone remember what landed.
 The same bytes land once, under whatever name; a file that was changed lands as a whole once more, and what the door has
 seen before is a repeat there. A moment given with `land --through` cuts each file at its rows' `known_at`.
 """
@@ -22,7 +22,6 @@ seen before is a repeat there. A moment given with `land --through` cuts each fi
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import string
 import time
@@ -62,7 +61,7 @@ class TableOptions(Block):
     """Where the files of one landing table are, and how they differ from it."""
 
     pattern: str | None = None
-    columns: dict[str, str] = {}
+    columns: dict[str, str] = Field(default={})
     may_lack: tuple[str, ...] = Field(default=(), strict=False)
     format: Format | None = None
     delimiter: str | None = Field(default=None, min_length=1, max_length=1)
@@ -75,7 +74,7 @@ class Options(Block):
 
     folder: str
     quiet: Duration = timedelta(seconds=5)
-    tables: dict[str, TableOptions] = {}
+    tables: dict[str, TableOptions] = Field(default={})
 
 
 @dataclass(frozen=True)
@@ -130,7 +129,7 @@ class FilesFeed:
             folder = Path(string.Template(self._options.folder).substitute(self._source.environment)).expanduser()
         except KeyError as missing:
             raise FeedError(
-                f"{name}: {self._options.folder} names a variable of the environment that is not set; set {missing.args[0]}"
+                f"{name}: {self._options.folder} names a variable that is not set; set {missing.args[0]}"
             ) from None
         if not folder.is_dir():
             raise FeedError(f"{name}: {folder} is no folder; make it, or correct {self._options.folder}")
@@ -294,8 +293,8 @@ def _mistakes(options: Options, source: FeedSource) -> Iterator[str]:
     place = "config.meta.feed"
     if not options.folder.startswith(("/", "$", "~")):
         yield (
-            f"{place}.folder: {options.folder!r} depends on where the command is started; give an absolute folder, or one "
-            "that begins with a variable of the environment, such as $SHOP_EXPORTS"
+            f"{place}.folder: {options.folder!r} depends on where the command is started; give an absolute folder, "
+            "or one that begins with a variable of the environment, such as $SHOP_EXPORTS"
         )
     for name, one in options.tables.items():
         table = source.table(name)
@@ -313,7 +312,7 @@ def _table_mistakes(place: str, table: FeedTable, options: TableOptions) -> Iter
             if name not in columns:
                 yield f"{place}.{option}: {table.name} has no column {name!r}{did_you_mean(name, columns)}"
     pattern = options.pattern
-    if pattern is not None and (os.path.isabs(pattern) or ".." in Path(pattern).parts or not pattern):
+    if pattern is not None and (Path(pattern).is_absolute() or ".." in Path(pattern).parts or not pattern):
         yield f"{place}.pattern: {pattern!r} leaves the folder; give one below it, such as {table.name}-*.csv"
     yield from zone_mistakes(f"{place}.timezone", options.timezone)
     try:

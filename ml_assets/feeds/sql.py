@@ -8,11 +8,12 @@ What belongs here: which rows are asked for, and which of them are new. What doe
       url: $SHOP_DATABASE_URL            # only ever the name of a variable: an address holds a password
       tables:
         orders: {table: sales.orders, cursor: updated_at, overlap: 1 hour}
-        customers: {query: "select * from customers where country = 'de'", cursor: changed_at, timezone: Europe/Berlin}
+        customers: {query: "select * from customers where is_active", cursor: changed_at, timezone: Europe/Berlin}
 
-One file a call and table holds what the cursor says became known since the last one: `(start, end]` in its name, and the
-names alone remember it. A transaction that is committed late leaves a row with a cursor already passed: `overlap` looks
-back so far, and what lies in the landing files already is not landed again. `query` may use `:after` and `:through`.
+One file a call and table holds what the cursor says became known since the last one: `(start, end]` in its name, and
+the names alone remember it. A transaction that is committed late leaves a row with a cursor already passed: `overlap`
+looks back so far, and what lies in the landing files already is not landed again. `query` may use
+`:after` and `:through`.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
+import sqlalchemy.exc
 from pydantic import Field
 
 from ml_assets.declaration.schema import Block, Duration, did_you_mean, parse_options
@@ -51,7 +53,7 @@ class TableOptions(Block):
     query: str | None = None
     cursor: str
     overlap: Duration | None = None
-    columns: dict[str, str] = {}
+    columns: dict[str, str] = Field(default={})
     timezone: str = "UTC"
 
 
@@ -103,7 +105,7 @@ class SqlFeed:
                     landed.append(done)
                     if progress is not None and done.files:
                         progress(f"{table.name}", len(landed), len(names))
-        except sa.exc.SQLAlchemyError as error:
+        except sqlalchemy.exc.SQLAlchemyError as error:
             raise FeedError(f"{self._source.name}: the database says: {self._without_secrets(error)}") from None
         finally:
             engine.dispose()
@@ -124,14 +126,14 @@ class SqlFeed:
         url = self._url()
         try:
             return sa.create_engine(url)
-        except (sa.exc.ArgumentError, ModuleNotFoundError, ValueError) as error:
+        except (sqlalchemy.exc.ArgumentError, ModuleNotFoundError, ValueError) as error:
             missing = error.name if isinstance(error, ModuleNotFoundError) else None
             remedy = f"install {missing}" if missing else "its form is dialect+driver://user:password@host/database"
             raise FeedError(
                 f"{self._source.name}: {self._options.url} holds no address that can be used; {remedy}"
             ) from None
 
-    def _without_secrets(self, error: sa.exc.SQLAlchemyError) -> str:
+    def _without_secrets(self, error: sqlalchemy.exc.SQLAlchemyError) -> str:
         said = str(getattr(error, "orig", None) or error).strip()
         url = self._url()
         password = sa.engine.make_url(url).password
@@ -267,7 +269,7 @@ class _Asked:
         if lacking or self._options.cursor not in columns:
             name = ", ".join(lacking) or self._options.cursor
             raise FeedError(
-                f"{self._table.name}: the query has no column {name} (it has {', '.join(columns)}); name the right ones "
+                f"{self._table.name}: there is no column {name} (there are {', '.join(columns)}); name the right ones "
                 f"in config.meta.feed.tables.{self._table.name}.columns"
             )
         used = {name for name, _ in wanted} | {self._options.cursor}
@@ -313,5 +315,5 @@ def _mistakes(options: Options, source: FeedSource) -> Iterator[str]:
         columns = [column.name for column in table.columns]
         for column in one.columns:
             if column not in columns:
-                yield f"{place}.{table.name}.columns: {table.name} has no column {column!r}{did_you_mean(column, columns)}"
+                yield f"{place}.{table.name}.columns: {table.name} has no {column!r}{did_you_mean(column, columns)}"
         yield from zone_mistakes(f"{place}.{table.name}.timezone", one.timezone)
