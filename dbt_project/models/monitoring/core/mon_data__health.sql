@@ -8,13 +8,13 @@ files as (
 
 intake as (
 
-    select * from {{ ref('int_landing__intake') }}
+    select * from {{ ref('int_flights__intake') }}
 
 ),
 
 watermark as (
 
-    select * from {{ ref('int_landing__watermark') }}
+    select * from {{ ref('int_flights__watermark') }}
 
 ),
 
