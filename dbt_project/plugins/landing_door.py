@@ -21,7 +21,7 @@ from typing import Any
 
 from dbt.adapters.duckdb.plugins import BasePlugin
 from duckdb import DuckDBPyConnection
-from landing_log import LandingLog, must_reach, read_log
+from landing_log import LandingLog, LandingLogError, must_reach, read_log
 
 SUFFIX = ".csv"
 DEEPEST = 8  # folders: a link that leads back up must not be followed for ever
@@ -33,6 +33,7 @@ class Plugin(BasePlugin):
 
     def configure_connection(self, conn: DuckDBPyConnection) -> None:
         conn.create_function("look_at_landing", look_at_landing, ["VARCHAR"], "VARCHAR", side_effects=True)  # pyright: ignore[reportArgumentType]
+        conn.create_function("is_there", os.path.isfile, ["VARCHAR"], "BOOLEAN", side_effects=True)  # pyright: ignore[reportArgumentType]
 
 
 @dataclass(frozen=True)
@@ -60,28 +61,31 @@ def look_at_landing(request: str) -> str:
     """Judges what no earlier call has seen and writes that into the log; returns as JSON what a person should be told.
 
     The request: `home`, `declared` (landing table -> header), `largest` (bytes), `read_through` (the last batch that the warehouse has read) and `unread` (ids of
-    accepted files of which no row has been read, though the warehouse has read others of their table).
+    accepted files of which no row has been read), `withdraw_lost` (whether files that can never be read again are given up).
     """
     wanted = json.loads(request)
     home = Path(wanted["home"])
-    log = read_log(home)
-    must_reach(log, wanted["read_through"])
-    door = _Door(log, wanted["declared"], wanted["largest"], set(wanted["unread"]))
+    try:
+        log = read_log(home)
+        must_reach(log, wanted["read_through"])
+    except LandingLogError as error:
+        return json.dumps({"error": str(error)})  # an exception would reach people with DuckDB's words around it
+    door = _Door(log, wanted["declared"], wanted["largest"])
     present = sorted(_list(home / "landing"), key=lambda one: one.path)
-    findings = [*door.withdrawals(home, present), *door.judgements(present)]
+    unread = None if wanted["withdraw_lost"] else set(wanted["unread"])
+    findings = [*door.withdrawals(present, unread), *door.judgements(present)]
     if findings:
         log.append(findings, datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", ""))
-    return json.dumps({"batch": log.batch, "unsettled": door.unsettled})
+    return json.dumps({"batch": log.batch, "unsettled": door.unsettled, "error": None})
 
 
 class _Door:
     """What is known of earlier files, and the judgement of the next."""
 
-    def __init__(self, log: LandingLog, declared: Mapping[str, str], largest: int, unread: set[int]) -> None:
+    def __init__(self, log: LandingLog, declared: Mapping[str, str], largest: int) -> None:
         self.declared = declared
         self.largest = largest
         self.unsettled: list[str] = []
-        self._unread = unread
         self._newest_id = 0
         self._states: dict[str, tuple[int, str]] = {}
         self._last: dict[str, dict[str, Any]] = {}
@@ -106,19 +110,20 @@ class _Door:
             if entry["data_lines"]:
                 self._holders.setdefault((_table_of(entry["path"]), entry["sha256"]), entry["path"])
 
-    def withdrawals(self, home: Path, present: list[Present]) -> Iterator[dict[str, Any]]:
-        """Files that were accepted and gone, or others, before anyone could read a row of them: as if they had never come."""
+    def withdrawals(self, present: list[Present], unread: set[int] | None) -> Iterator[dict[str, Any]]:
+        """Accepted files whose bytes are gone before anyone read a row of them (`unread`; None: read or not): as if they had never come."""
         there = {one.path: one for one in present}
-        for entry in [one for one in self._accepted.values() if one["file_id"] in self._unread]:
+        for entry in [one for one in self._accepted.values() if unread is None or one["file_id"] in unread]:
             found = there.get(entry["path"])
-            content = _content(found.file) if found and found.bytes <= self.largest else None
+            content = _content(found.file) if found and found.bytes == entry["bytes"] else None
             if content is None or content.sha256 != entry["sha256"]:
-                what = "was changed" if found else f"was no longer in {home / 'landing'}"
+                what = "was changed" if found else "was taken away"
+                when = "before a row of it was read" if unread is not None else "and was given up by withdraw_lost_files"
                 withdrawn = {
                     "kind": "withdrawn",
                     "file_id": entry["file_id"],
                     "path": entry["path"],
-                    "reason": f"{what} after it had been accepted and before a row of it was read: nothing of it counts; what stands there now is looked at anew",
+                    "reason": f"{what} after it had been accepted, {when}: nothing of it counts; what lies there now is looked at anew",
                 }
                 self._remember(withdrawn)
                 self._states.pop(entry["path"], None)
