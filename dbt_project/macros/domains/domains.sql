@@ -1,7 +1,9 @@
 {# Domains: which one a node belongs to, and what its group declares. The folder below a layer is the domain; `core` belongs to none. #}
 
 {% macro domain_of(node) -%}
-    {{ return(node.fqn[2] if node.fqn | length > 3 else 'core') }}
+    {#- By its path: the name of a unit test holds its model where that of a model holds its folder. -#}
+    {%- set path = node.original_file_path.replace('\\', '/').split('/') -%}
+    {{ return(path[2] if path | length > 3 else 'core') }}
 {%- endmacro %}
 
 
