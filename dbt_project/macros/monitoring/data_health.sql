@@ -54,7 +54,7 @@ row_counts as (
         sum(landed_rows)::bigint as landed_rows,
         sum(staged_rows)::bigint as staged_rows,
         sum(quarantined_rows)::bigint as quarantined_rows,
-        max(last_known_at) as last_known_at
+        max(last_reported_at) as last_known_at
     from intake
     group by source_name, table_name
 
