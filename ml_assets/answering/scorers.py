@@ -4,8 +4,8 @@ What belongs here: the order in which models are asked to stand in for each othe
 answer (`scoring.py`).
 
 The champion if it can be asked (`registry/asking.py`) and answers; else the champion before it; else the baseline
-fitted beside either. A registry that cannot be asked changes none of this: the champion last seen takes its place, and every
-answer says so.
+fitted beside either. A registry that cannot be asked changes none of this: the champion last seen takes its place, and
+every answer says so.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Literal
 
 from sklearn.pipeline import Pipeline
 
-from ml_assets.declaration.model import ModelDeclaration, columns_named
+from ml_assets.declaration.model import BASELINES, ModelDeclaration, columns_named
 from ml_assets.errors import ScoringError, VersionUnusable
 from ml_assets.registry.asking import ask
 from ml_assets.registry.registry import Registry
@@ -48,7 +48,7 @@ class Scorer:
 
 def inputs_of_baseline(pipeline: Pipeline) -> tuple[str, ...]:
     """The columns that a fitted baseline takes."""
-    return columns_named(vars(pipeline[-1]))
+    return columns_named(BASELINES[0], vars(pipeline[-1]))
 
 
 def choose_scorer(
