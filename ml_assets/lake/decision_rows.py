@@ -81,8 +81,8 @@ class DecisionRows:
 def input_columns(declaration: ModelDeclaration, extra: Sequence[str] = ()) -> list[str]:
     """The features, then the slices, the baselines' columns and `extra` that are not among them."""
     names = [feature.name for feature in declaration.features] + list(declaration.evaluation.slices) + list(extra)
-    for params in (declaration.params, *(baseline.params for baseline in declaration.baselines)):
-        names += columns_named(params)
+    for one in (declaration, *declaration.baselines):
+        names += columns_named(one.estimator, one.params)
     return list(dict.fromkeys(names))
 
 
