@@ -11,9 +11,11 @@ weather as (
 
 newest as (
 
-    -- A report of an hour before one that was known already tells nothing of now.
+    -- A report of an hour before one that was known already tells nothing of now. Of reports that became known together the newest counts, as it was last corrected.
     select * from weather
-    qualify observed_hour_at = max(observed_hour_at) over (partition by origin order by known_at)
+    qualify
+        observed_hour_at = max(observed_hour_at) over (partition by origin order by known_at)
+        and row_number() over (partition by origin, known_at order by observed_hour_at desc, row_version desc) = 1
 
 ),
 
