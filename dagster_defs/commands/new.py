@@ -38,12 +38,10 @@ class FeatureKind(StrEnum):
 @new_app.command()
 def source(
     files: Annotated[
-        list[Path], typer.Argument(help="CSV, Parquet or JSON lines; names that differ in numbers are one table.")
+        list[Path], typer.Argument(help="CSV, Parquet, JSON lines; names that differ in numbers: one table.")
     ],
     name: Annotated[str | None, typer.Option("--source", help="Its name. Default: that of the files' folder.")] = None,
-    domain: Annotated[
-        str | None, typer.Option(help="The domain; a new one is made. Default: the source's name.")
-    ] = None,
+    domain: Annotated[str | None, typer.Option(help="Its domain, made if new. Default: the source's name.")] = None,
     key: Annotated[
         list[str] | None, typer.Option(help="Columns that make a row unique: a,b or table:a,b. Default: proposed.")
     ] = None,
@@ -185,9 +183,7 @@ def _by_table(option: str, said: Sequence[str] | None, tables: Sequence[str] | d
         table, colon, value = one.partition(":")
         if not colon:
             if len(tables) > 1:
-                raise PerennialError(
-                    f"{option} {one}: of which table? say table:columns; there are {', '.join(tables)}"
-                )
+                raise PerennialError(f"{option} {one}: of which table? Say table:columns; of {', '.join(tables)}")
             table, value = next(iter(tables)), one
         if table not in tables:
             raise PerennialError(f"{option} {one}: there is no table {table}; there are {', '.join(tables)}")

@@ -26,7 +26,9 @@ def plan_features(root: Path, name: str, staged: Staged, entity: Sequence[str], 
     """
     keys = [staged.column(one) for one in entity]
     others = [one for one in staged.columns if one.name not in entity and one.data_type is not None]
-    measures = [{"name": one.name, "data_type": one.data_type, "words": _words(one.name)} for one in others]
+    measures: list[dict[str, str | None]] = [
+        {"name": one.name, "data_type": one.data_type, "words": _words(one.name)} for one in others
+    ]
     if kind == "accumulator":
         measures = [{"name": "events", "data_type": "bigint", "sql": "1", "words": "How many there have been."}]
         for one in others:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
@@ -30,6 +31,7 @@ _KINDS = {
     "boolean": (r"(?i:true|false)", "boolean"),
 }
 _KNOWN = re.compile(r"known|report|record|creat|updat|modif|insert|publish|enter|_at$|time|date|day")
+_LIKE_A_KEY = re.compile(r"(^|_)(id|key|code|number|no)$")
 _KEY_WIDTH, _MOST_KEY_COLUMNS, _FEW_VALUES = 3, 8, 8
 
 
@@ -74,7 +76,7 @@ def tables_in(files: Sequence[Path]) -> dict[str, list[Path]]:
             raise PerennialError(f"{file} is no file; name files of CSV, Parquet or JSON lines")
         if format_of(file) is None or file.suffix == ".bz2":
             raise PerennialError(
-                f"{file}: its name tells no format; .csv, .tsv, .parquet, .jsonl, or one with .gz or .zst"
+                f"{file}: its name is of no known format: .csv, .tsv, .parquet, .jsonl, also .gz or .zst"
             )
         name = as_name(re.sub(r"[-_.]*\d+([-_.]?\d+)*", "", bare_name(file)) or bare_name(file))
         found.setdefault(name, []).append(file)
@@ -114,7 +116,7 @@ def look_at(
 
 def _read(session: duckdb.DuckDBPyConnection, name: str, files: Sequence[Path]) -> str | None:
     """Makes the view `rows`, all of it text; returns how the files separate, where it is not as their name says."""
-    paths = [str(file) for file in files]
+    paths: Any = [str(file) for file in files]  # a list, which the type stubs do not know of
     delimiter = None
     try:
         if format_of(files[0]) == "parquet":
@@ -142,7 +144,7 @@ def _read(session: duckdb.DuckDBPyConnection, name: str, files: Sequence[Path]) 
 def _column(session: duckdb.DuckDBPyConnection, column: str, reserved: set[str], notes: list[str]) -> SeenColumn:
     quoted = _quoted(column)
     fits = ", ".join(
-        f"coalesce(bool_and(regexp_full_match({quoted}, '{pattern}') and try_cast({quoted} as {cast}) is not null), false)"
+        f"coalesce(bool_and(regexp_full_match({quoted}, '{pattern}') and try_cast({quoted} as {cast}) is not null), false)"  # noqa: E501
         for pattern, cast in _KINDS.values()
     )
     found = session.sql(
@@ -176,9 +178,7 @@ def _proposed_moment(columns: Sequence[SeenColumn], notes: list[str]) -> str | N
     """The column that most likely says when a row became known."""
     moments = [one for one in columns if one.required and one.data_type in ("timestamp", "date")]
     if not moments:
-        notes.append(
-            "no column says when a row became known: a reference table without time (say --known-at if one does)"
-        )
+        notes.append("no column says when a row became known: a table without time (say --known-at if one does)")
         return None
     best = min(moments, key=lambda one: (one.data_type == "date", not _KNOWN.search(one.name)))
     of_date = ": a date, so at the end of its day (UTC)" if best.data_type == "date" else ""

@@ -98,9 +98,7 @@ def plan_model(
     plan.add(f"models/ml_models/{domain}/{name}.yml", "model/exposure.yml.j2", **values)
     plan.list_ref(f"models/marts/{domain}/fct_{domain}__predictions.sql", f"trn_{name}")
     if label_from is None:
-        plan.notes.append(
-            f"{decisions}.sql: say what {label} is and when it becomes known; until then nothing is trained"
-        )
+        plan.notes.append(f"{decisions}.sql: say what {label} is and when it is known; until then nothing is trained")
     if not own and not tables:
         plan.notes.append("no column is a feature yet: perennial new features, then name them with --features")
     return plan
@@ -109,9 +107,7 @@ def plan_model(
 def _features(manifest: Mapping[str, Any], table: str, decided: Staged) -> _Features:
     nodes = {node["name"]: node for node in manifest["nodes"].values() if node["name"].startswith("ftr_")}
     if table not in nodes:
-        raise PerennialError(
-            f"--features {table}: there is no such feature table; there are {', '.join(sorted(nodes))}"
-        )
+        raise PerennialError(f"--features {table}: is no feature table; there are {', '.join(sorted(nodes))}")
     columns = nodes[table]["columns"].values()
     roles = {one["name"]: (one.get("config") or {}).get("meta", {}).get("role") for one in columns}
     on = tuple(name for name, role in roles.items() if role == "entity")

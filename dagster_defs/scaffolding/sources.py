@@ -11,7 +11,6 @@ from pathlib import Path
 
 from dagster_defs.scaffolding.looking import SeenColumn, SeenTable
 from dagster_defs.scaffolding.writing import Plan
-from ml_assets.errors import PerennialError
 
 # Every domain has these of its own, a line each (DomainTables); the folder is the layer.
 _TEMPLATES = Path(__file__).with_name("templates") / "domain"
@@ -56,15 +55,6 @@ def plan_domain(plan: Plan, domain: str) -> None:
     for template in sorted(_TEMPLATES.glob("*/*.j2")):
         layer, name = template.parent.name, template.stem.replace("DOMAIN", domain)
         plan.add_if_absent(f"models/{layer}/{domain}/{name}", f"domain/{layer}/{template.name}", domain=domain)
-
-
-def domain_named(plan_root: Path, domain: str) -> None:
-    """Raises PerennialError, with those that there are, if the project has no such domain."""
-    known = sorted(path.parent.name for path in plan_root.glob("models/staging/*/_*__domain.yml"))
-    if domain not in known:
-        raise PerennialError(
-            f"there is no domain {domain}; there are {', '.join(known) or 'none'}: perennial new source"
-        )
 
 
 def _as_values(table: SeenTable) -> dict[str, object]:

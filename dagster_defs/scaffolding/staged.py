@@ -42,9 +42,7 @@ class Staged:
             known = ", ".join(one.name for one in self.columns)
             raise PerennialError(f"{self.name} has no column {name}; it has {known}")
         if found.data_type is None:
-            raise PerennialError(
-                f"{self.name}.{name}: its type cannot be told: no source of it has a column of that name"
-            )
+            raise PerennialError(f"{self.name}.{name}: its type cannot be told: no source has such a column")
         return found
 
 
