@@ -16,7 +16,8 @@ does not: reading formats (`file_readers.py`), the text of values (`landing_line
 
 A landing file is named `<name>.<hash>.csv` by the bytes that it was made from: the names alone remember what landed.
 The same bytes land once, under whatever name; a file that was changed lands as a whole once more, and what the door has
-seen before is a repeat there. A moment given with `land --through` cuts each file at its rows' `known_at`.
+seen before is a repeat there. In the column `known_at` a date without a time means that the row was known when that day
+was over. A moment given with `land --through` cuts each file at its rows' `known_at`.
 """
 
 from __future__ import annotations
@@ -36,12 +37,13 @@ from pydantic import Field
 
 from ml_assets.declaration.schema import Block, Duration, did_you_mean, parse_options
 from ml_assets.errors import DeclarationError, FeedError
-from ml_assets.feeds.feed import FeedSource, FeedTable, LandedTable, LandingReport, Progress
+from ml_assets.feeds.feed import FeedColumn, FeedSource, FeedTable, LandedTable, LandingReport, Progress
 from ml_assets.feeds.file_readers import UNREADABLE, FileContent, Format, bare_name, format_of, open_file
 from ml_assets.feeds.landing_files import STAMP, landing_in, stamp
 from ml_assets.feeds.landing_lines import (
     Row,
     Unreadable,
+    end_of_day,
     header_of,
     line_of,
     moment_in_text,
@@ -206,9 +208,12 @@ class FilesFeed:
                 f"{taken.name} has columns that {table.name} does not declare: {', '.join(extra)}; not landed"
             )
         zone = ZoneInfo(options.timezone)
-        chosen = [(column.data_type, places.get(column.name)) for column in table.columns]
+        chosen = [(column, places.get(column.name)) for column in table.columns]
 
-        def text(value: Any, data_type: str) -> str | None:
+        def text(value: Any, column: FeedColumn) -> str | None:
+            data_type = column.data_type
+            if column.name == table.known_at and (end := end_of_day(value, zone)) is not None:
+                return end
             if isinstance(value, str):
                 return text_in_zone(value, data_type, zone)
             return text_of_value(value, data_type, zone)
@@ -219,7 +224,7 @@ class FilesFeed:
                     yield row
                     continue
                 try:
-                    yield [None if place is None else text(row[place], kind) for kind, place in chosen]
+                    yield [None if place is None else text(row[place], column) for column, place in chosen]
                 except ValueError as error:
                     yield Unreadable(", ".join(map(str, row)), str(error))
 

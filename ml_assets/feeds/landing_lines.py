@@ -15,7 +15,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -98,6 +98,22 @@ def text_in_zone(text: str | None, data_type: str, zone: ZoneInfo) -> str | None
         return text if moment.tzinfo is not None else _text_of_moment(moment, data_type, zone)
     except ValueError:
         return text
+
+
+def end_of_day(value: Any, zone: ZoneInfo) -> str | None:
+    """When the day of a date was over in `zone`, in UTC; None for what is no date.
+
+    >>> end_of_day("2024-07-01", ZoneInfo("Europe/Berlin")), end_of_day("2024-07-01 10:00", ZoneInfo("UTC"))
+    ('2024-07-01T22:00:00Z', None)
+    """
+    if isinstance(value, str):
+        try:
+            value = date.fromisoformat(value.strip())
+        except ValueError:
+            return None
+    if not isinstance(value, date) or isinstance(value, datetime) or value == date.max:
+        return None
+    return _text_of_moment(datetime.combine(value + timedelta(days=1), time()), "timestamp", zone)
 
 
 def moment_in_text(text: str | None) -> datetime | None:
