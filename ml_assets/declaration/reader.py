@@ -39,6 +39,8 @@ _BOOLEAN_TYPES = ("bool", "boolean")
 _INTEGER_TYPES = ("tinyint", "smallint", "integer", "int", "bigint", "hugeint")
 _UNSIGNED_TYPES = ("utinyint", "usmallint", "uinteger", "ubigint")
 _FRACTION_TYPES = ("float", "real", "double", "double precision", "decimal", "numeric")
+_MOMENT_TYPES = ("date", "timestamp", "timestamptz", "timestamp with time zone", "timestamp without time zone")
+ENTITY_TYPES = (*_TEXT_TYPES, *_BOOLEAN_TYPES, *_INTEGER_TYPES, *_UNSIGNED_TYPES, "decimal", "numeric", *_MOMENT_TYPES)
 _NUMBER_TYPES = (*_BOOLEAN_TYPES, *_INTEGER_TYPES, *_UNSIGNED_TYPES, *_FRACTION_TYPES)
 
 
@@ -113,6 +115,7 @@ class _Reader:
             self.report(
                 "depends_on", f"no column of {table} has config.meta.role: entity; mark what identifies a decision"
             )
+        self._check_entity(table, columns["entity"], types)
         self._check_label(block, table, columns["label"], types)
         features = self._features(block, table, columns, types)
         self._check_named_columns(block, table, types, {*columns["label"], *columns["label_known_at"]})
@@ -258,6 +261,15 @@ class _Reader:
         state = "no column" if not found else f"{len(found)} columns ({', '.join(found)})"
         self.report("depends_on", f"{state} of {table} with config.meta.role: {role}; mark exactly one, {meaning}")
         return None
+
+    def _check_entity(self, table: str, entity: tuple[str, ...], types: Mapping[str, str]) -> None:
+        for name in entity:
+            if types[name] not in ENTITY_TYPES:
+                self.report(
+                    "depends_on",
+                    f"entity column {name!r} of {table} has data_type {types[name] or 'unknown'}, which identifies no "
+                    "decision; cast it to an integer, a decimal, a text, a date or a timestamp",
+                )
 
     def _check_label(self, block: MlBlock, table: str, labels: tuple[str, ...], types: Mapping[str, str]) -> None:
         labels_in_words = ", ".join(labels) or "none is marked with config.meta.role: label"
