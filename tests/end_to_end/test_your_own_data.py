@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from dagster_defs.settings import PROJECT_ROOT
-from ml_assets.lake.snapshot import Lake
 
 pytestmark = pytest.mark.slow
 
@@ -56,16 +55,15 @@ def test_every_step_of_the_tutorial_runs_and_the_model_is_judged(tmp_path: Path)
         if "cd myshop" in block:
             place = tmp_path / "myshop"
 
-    lake = Lake(place / "var" / "lake")
-    decided = [json.loads(line) for line in (lake.root / "decisions.jsonl").read_text().splitlines()]
-    assert [one["verdict"] for one in decided if one["kind"] == "promotion"] in (["promoted"], ["rejected"])
-    assert {reason["gate"] for reason in decided[0]["reasons"]}, "a decision without reasons"
-    figures = {
-        row[0]: float(row[1])
-        for row in re.findall(r"^\s*(candidate|median|last_28_days|mean_of_84_days)\s+([\d.]+)", said[-1], re.MULTILINE)
-    }
-    # What the data are known to give, whoever works it out (MAE, dollars).
-    assert figures["median"] == pytest.approx(123.0, abs=1)
-    assert figures["last_28_days"] == pytest.approx(75.2, abs=1)
-    assert figures["mean_of_84_days"] == pytest.approx(66.9, abs=1)
-    assert figures["candidate"] < figures["mean_of_84_days"]
+    decided = [json.loads(line) for line in (place / "var" / "lake" / "decisions.jsonl").read_text().splitlines()]
+    promotions = [one for one in decided if one["kind"] == "promotion"]
+    assert [one["verdict"] for one in promotions] == ["rejected", "promoted"]
+    assert [one["gate"] for one in promotions[0]["reasons"] if not one["passed"]] == ["beats_mean_of_84_days"]
+    backtest = next(text for text in said if "retrained every" in text)
+    found = re.findall(r"^\s*(candidate|median|last_28_days|mean_of_84_days)\s+([\d.]+)", backtest, re.MULTILINE)
+    figures = {name: float(value) for name, value in found}
+    # What these ten weeks are known to give, whoever works it out (MAE, dollars).
+    assert figures["median"] == pytest.approx(123.0, abs=0.5)
+    assert figures["last_28_days"] == pytest.approx(75.2, abs=0.5)
+    assert figures["mean_of_84_days"] == pytest.approx(66.9, abs=0.5)
+    assert figures["candidate"] == pytest.approx(67.1, abs=0.5)
