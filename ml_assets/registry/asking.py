@@ -69,7 +69,7 @@ def ask(
     unsuited = why_not_suited(version, declaration, published if which != "fallback" else None, through)
     if unsuited is None:
         try:
-            model = registry.load(version, which)
+            model = registry.load(version, which, declaration.trusted)
             unsuited = why_no_answer(model, declaration.task)
         except (ArtifactError, VersionMissing) as error:
             unsuited = str(error)

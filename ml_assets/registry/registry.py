@@ -16,7 +16,7 @@ whenever it would say something else.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import cached_property, wraps
@@ -65,14 +65,13 @@ class Registry:
     """The registry below one folder: `mlflow.db`, `models/`, `champions/`, and a lock.
 
     Args:
-        trusted: full names of further types that the declared estimators need.
         log: the decision log of the home, if there is one; one with lines tells that the registry has been in use.
     """
 
-    def __init__(self, root: Path, trusted: tuple[str, ...] = (), log: Path | None = None) -> None:
+    def __init__(self, root: Path, log: Path | None = None) -> None:
         self.root = root
         self.log = log
-        self.artifacts = ArtifactStore(root / "models", trusted)
+        self.artifacts = ArtifactStore(root / "models")
 
     @_asks
     def log_candidate(self, candidate: Candidate) -> Version:
@@ -84,10 +83,10 @@ class Registry:
             present = self.find(declaration.name, candidate.candidate_fingerprint)
             if present is not None and self.has_files(present):
                 return present
+            fits = {"sha256": candidate.final, "twin_sha256": candidate.twin, "fallback_sha256": candidate.fallback}
             files = {
-                "sha256": self.artifacts.save(candidate.final.model),
-                "twin_sha256": self.artifacts.save(candidate.twin.model),
-                "fallback_sha256": self.artifacts.save(candidate.fallback.model) if candidate.fallback else "",
+                name: self.artifacts.save(fitted.model, declaration.trusted) if fitted else ""
+                for name, fitted in fits.items()
             }
             if present is not None:
                 return present
@@ -260,8 +259,13 @@ class Registry:
             self._remember(model)
             return now
 
-    def load(self, version: Version, which: Literal["final", "twin", "fallback"] = "final") -> Pipeline:
-        """One of a version's models, verified.
+    def load(
+        self,
+        version: Version,
+        which: Literal["final", "twin", "fallback"] = "final",
+        trusted: Sequence[str] = (),
+    ) -> Pipeline:
+        """One of a version's models, verified; `trusted` are the types that the model's declaration allows its files.
 
         Raises:
             ArtifactError: if the file is gone, changed or not trusted.
@@ -273,7 +277,7 @@ class Registry:
                 f"{version.model}: version {version.version} has no {which} model; declare service.fallback: baseline "
                 "and train again"
             )
-        return self.artifacts.load(sha256)
+        return self.artifacts.load(sha256, trusted)
 
     def _remember(self, model: str) -> None:
         standing = Standing(self.champion(model), self._readable_previous(model))
