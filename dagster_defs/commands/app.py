@@ -1,13 +1,15 @@
 """What the commands share: the application, the terminal, and words that every command reads alike.
 
-What belongs here: reading a home, a moment and a model's name. What does not: any command.
+What belongs here: reading a home, a moment, a span of time and a model's name. What does not: any command.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from datetime import datetime
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import TypeVar
 
 import typer
 from rich.console import Console
@@ -15,6 +17,8 @@ from rich.console import Console
 from dagster_defs.settings import Settings
 from ml_assets.declaration.model import ModelDeclaration
 from ml_assets.errors import PerennialError
+
+_Read = TypeVar("_Read")
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -41,13 +45,32 @@ def settings_of_home() -> Settings:
     return settings
 
 
-def moment_in(text: str) -> datetime:
-    from ml_assets.feeds.nycflights13 import parse_through
+def moment_in(option: str, text: str) -> datetime:
+    """The moment through which a stretch goes: of a date, the end of its day."""
+    from ml_assets.moments import last_moment
 
+    return _read(option, text, last_moment)
+
+
+def start_in(option: str, text: str) -> datetime:
+    """The moment from which a stretch goes: of a date, its first moment."""
+    from ml_assets.moments import first_moment
+
+    return _read(option, text, first_moment)
+
+
+def span_in(option: str, text: str) -> timedelta:
+    """A span of time such as `7 days`, `7d` or `2 months`."""
+    from ml_assets.moments import parse_duration
+
+    return _read(option, text, parse_duration)
+
+
+def _read(option: str, text: str, reader: Callable[[str], _Read]) -> _Read:
     try:
-        return parse_through(text)
+        return reader(text)
     except ValueError as error:
-        raise PerennialError(str(error)) from None
+        raise PerennialError(f"{option} {text}: {error}") from None
 
 
 def declared(settings: Settings, model: str | None) -> dict[str, ModelDeclaration]:

@@ -8,9 +8,8 @@ from typing import Annotated
 
 import typer
 
-from dagster_defs.commands.app import app, console, declared, moment_in, settings_of_home
+from dagster_defs.commands.app import app, console, declared, moment_in, settings_of_home, span_in, start_in
 from dagster_defs.commands.running_jobs import land_through, run_whole_job, show_status_of
-from ml_assets.errors import PerennialError
 
 
 @app.command()
@@ -18,7 +17,7 @@ def land(
     through: Annotated[str, typer.Option(help="A date (its whole day) or a timestamp; UTC unless it says otherwise.")],
 ) -> None:
     """Write to the landing folder what had become known of the flights of 2013 by then; running again adds nothing."""
-    land_through(settings_of_home(), moment_in(through))
+    land_through(settings_of_home(), moment_in("--through", through))
 
 
 @app.command()
@@ -34,7 +33,7 @@ def run(
 
     began = time.monotonic()
     settings = settings_of_home()
-    moment = moment_in(through)
+    moment = moment_in("--through", through)
     land_through(settings, moment)
     with console.status("reading the dbt project"):
         definitions = build_definitions(settings)
@@ -62,14 +61,10 @@ def backfill(
     from dagster_defs.commands.status import prediction_counts
     from dagster_defs.definitions import build_definitions
     from dagster_defs.running import instance_of
-    from ml_assets.moments import moment_of, text_of
+    from ml_assets.moments import text_of
 
     settings = settings_of_home()
-    try:
-        first = moment_of(start)
-    except ValueError:
-        raise PerennialError(f"--from {start}: give a date such as 2013-05-01, or a timestamp") from None
-    last = moment_in(through)
+    first, last = start_in("--from", start), moment_in("--through", through)
     Span(start=text_of(first), through=text_of(last)).moments()
     declarations = [one for name in model or [None] for one in declared(settings, name).values()]
     before = prediction_counts(settings, declarations, first, last)
@@ -100,12 +95,8 @@ def sweep(
     """
     from dagster_defs.resources import build_home
     from ml_assets.lake.files import unfinished_files
-    from ml_assets.moments import parse_duration
 
-    try:
-        age = parse_duration(older_than)
-    except ValueError as error:
-        raise PerennialError(f"--older-than {older_than}: {error}") from None
+    age = span_in("--older-than", older_than)
     settings, before = settings_of_home(), time.time() - age.total_seconds()
     half_written = (file for root in (settings.lake, settings.registry) for file in unfinished_files(root, before))
     home = build_home(settings)

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from dagster_defs.commands.app import app, console, declared, moment_in, settings_of_home
+from dagster_defs.commands.app import app, console, declared, moment_in, settings_of_home, span_in, start_in
 from ml_assets.errors import PerennialError
 
 
@@ -17,7 +17,7 @@ from ml_assets.errors import PerennialError
 def replay(
     start: Annotated[str, typer.Option("--from", help="The first models are trained on what was known by then.")],
     through: Annotated[str, typer.Option(help="The last moment that lands.")],
-    every: Annotated[str, typer.Option(help="How much lands at once, such as 7d or 1d.")] = "7d",
+    every: Annotated[str, typer.Option(help="How much lands at once, such as 1 day or 1 month.")] = "7 days",
     model: Annotated[list[str] | None, typer.Option(help="Only this model; may be repeated. Default: all.")] = None,
     home: Annotated[
         Path | None, typer.Option(help="Where it lives; default: replay/ in the home. Never your own.")
@@ -31,7 +31,6 @@ def replay(
     from dagster_defs.replay.replay import replay as live_through
     from dagster_defs.resources import build_home
     from ml_assets.feeds.nycflights13 import land as land_flights
-    from ml_assets.moments import parse_duration
 
     settings = settings_of_home()
     place = (home or settings.home / "replay").absolute()
@@ -41,7 +40,7 @@ def replay(
         raise PerennialError(f"{place} holds something that is no replay; name another folder with --home")
     settings = settings.model_copy(update={"home": place}).prepared()
     os.environ["PERENNIAL_HOME"] = str(place)
-    moments = replay_steps(moment_in(start), moment_in(through), parse_duration(every.replace("d", " days")))
+    moments = replay_steps(start_in("--from", start), moment_in("--through", through), span_in("--every", every))
     lived = read_steps(place)
     if [step.through[:16] for step in lived] != [f"{moment:%Y-%m-%dT%H:%M}" for moment in moments[: len(lived)]]:
         raise PerennialError(f"{place} holds another replay; --again forgets it, --home names another folder")
@@ -107,7 +106,7 @@ def demo(
         model,
         land_true,
         land_changed,
-        moment_in("2013-02-03"),
+        moment_in("--through", "2013-02-03"),
         lambda line: console.print(line, soft_wrap=True),
     )
     if not made_good:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Annotated
 
 import typer
 from rich.table import Table
 
-from dagster_defs.commands.app import app, console, declared, moment_in, settings_of_home
+from dagster_defs.commands.app import app, console, declared, moment_in, settings_of_home, span_in
 from ml_assets.errors import PerennialError
 
 
@@ -81,7 +80,7 @@ def why(
 @app.command()
 def backtest(
     model: Annotated[str | None, typer.Argument(help="Only this model.")] = None,
-    every: Annotated[int, typer.Option(help="Days between two trainings.", min=1)] = 7,
+    every: Annotated[str, typer.Option(help="From one training to the next.")] = "7 days",
     through: Annotated[str | None, typer.Option(help="Last moment judged; default: all that is known.")] = None,
 ) -> None:
     """How a model would have done, retrained again and again on what was known, with its baselines beside it."""
@@ -89,18 +88,20 @@ def backtest(
     from dagster_defs.resources import build_home
     from ml_assets import lifecycle
     from ml_assets.judging.evaluation import overall_scores
+    from ml_assets.moments import words_of
 
     settings = settings_of_home()
-    end = moment_in(through) if through else None
+    end = moment_in("--through", through) if through else None
+    span = span_in("--every", every)
     home = build_home(settings)
     for name, declaration in declared(settings, model).items():
         with console.status(f"{name}: backtest") as progress:
             result = lifecycle.run_backtest(
                 home.lake,
                 declaration,
-                every=timedelta(days=every),
+                every=span,
                 through=end,
                 progress=lambda what, done, of, name=name, bar=progress: bar.update(f"{name}: {what} {done}/{of}"),
             )
-        console.print(f"[bold]{name}[/], retrained every {every} days")
+        console.print(f"[bold]{name}[/], retrained every {words_of(span)}")
         console.print(scores_table(f"{len(result.origins)} trainings", overall_scores(result.scores)))

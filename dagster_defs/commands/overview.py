@@ -9,8 +9,7 @@ from typing import Annotated
 
 import typer
 
-from dagster_defs.commands.app import app, console, settings_of_home
-from ml_assets.errors import PerennialError
+from dagster_defs.commands.app import app, console, settings_of_home, span_in
 
 
 class CostsBy(StrEnum):
@@ -43,12 +42,8 @@ def costs(
     from dagster_defs.commands.tables import costs_table
     from dagster_defs.resources import build_home
     from ml_assets.lake.ledger import totals
-    from ml_assets.moments import parse_duration
 
-    try:
-        span = parse_duration(within)
-    except ValueError as error:
-        raise PerennialError(f"--within {within}: {error}") from None
+    span = span_in("--within", within)
     home = build_home(settings_of_home())
     lines = totals(home.ledger.read(home.now() - span), by.value)
     spending = home.spending()

@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from ml_assets.declaration.model import ModelDeclaration
 from ml_assets.judging.backtesting import Backtest
 from ml_assets.lake.files import write_whole
 from ml_assets.measuring.metrics import Floats, measure
+from ml_assets.moments import every as moments_every
 from ml_assets.moments import in_utc, text_of
 
 pc: Any = pyarrow.compute  # its functions are made when it is imported, where type checkers cannot see them
@@ -51,10 +53,7 @@ class Step:
 
 def replay_steps(start: datetime, end: datetime, every: timedelta) -> list[datetime]:
     """The moments through which data land: `start`, then every so often, the last one being `end`."""
-    moments = [start]
-    while moments[-1] < end:
-        moments.append(min(moments[-1] + every, end))
-    return moments
+    return [*takewhile(lambda moment: moment < end, moments_every(start, every)), end]
 
 
 def replay(

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from ml_assets.declaration.domains import UNNAMED, Domain
 from ml_assets.declaration.schema import Baseline, Evaluation, Gates, Owner, Retraining, Service, Task, Windows
-from ml_assets.moments import text_of
+from ml_assets.moments import CalendarSpan, text_of
 
 FeatureKind = Literal["categorical", "numeric"]
 
@@ -125,6 +125,8 @@ def _plain(value: Any) -> Any:
         return {key: _plain(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(inner) for inner in value]
+    if isinstance(value, CalendarSpan):
+        return str(value)
     if isinstance(value, timedelta):
         return value.total_seconds()
     if isinstance(value, datetime):

@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
-from ml_assets.moments import moment_of, parse_duration
+from ml_assets.moments import NO_SPAN, moment_of, parse_duration
 
 Task = Literal["binary_classification", "regression"]
 
@@ -54,7 +54,7 @@ def _duration(found: object) -> timedelta:
     if isinstance(found, timedelta):
         return found
     if not isinstance(found, str):
-        raise ValueError("not a span of time such as '28 days', '6 hours', '15 minutes' or '2 weeks'")
+        raise ValueError(NO_SPAN)
     return parse_duration(found)
 
 

@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 DAY = timedelta(days=1)
@@ -23,31 +23,6 @@ WRITERS = 4
 
 _STAMP = "%Y-%m-%dT%H%MZ"
 _NAME = re.compile(r"(\d{4}-\d\d-\d\dT\d{4}Z)--(\d{4}-\d\d-\d\dT\d{4}Z)\.csv")
-
-
-def parse_through(text: str) -> datetime:
-    """The moment up to which to land, in UTC: a date means the end of that day, a timestamp without a zone is UTC.
-
-    >>> parse_through("2013-10-31").isoformat()
-    '2013-11-01T00:00:00+00:00'
-    >>> parse_through("2013-10-31T18:30-04:00").isoformat()
-    '2013-10-31T22:30:00+00:00'
-    """
-    stripped = text.strip()
-    try:
-        if _is_date(stripped):
-            return datetime.fromisoformat(stripped).replace(tzinfo=UTC) + DAY
-        return in_utc(datetime.fromisoformat(stripped))
-    except (ValueError, OverflowError):
-        raise ValueError(
-            f"through: {text!r} is no moment; give a date such as 2013-10-31 (up to the end of that day, UTC) "
-            "or a timestamp such as 2013-10-31T18:30Z (without a zone it is UTC)"
-        ) from None
-
-
-def in_utc(moment: datetime) -> datetime:
-    """The same moment in UTC; one without a zone is UTC already."""
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
 @dataclass(frozen=True, order=True)
@@ -89,7 +64,8 @@ def landed_through(folder: Path) -> datetime | None:
 def daily_intervals(first: datetime, last: datetime, after: datetime | None, through: datetime) -> Iterator[Interval]:
     """The intervals, one per UTC day, for what became known from `first` to `last`, cut at `after` and at `through`.
 
-    >>> first, last, through = map(parse_through, ["2013-01-01T05:00Z", "2013-01-03T00:00Z", "2013-01-02T18:00Z"])
+    >>> from ml_assets.moments import moment_of
+    >>> first, last, through = map(moment_of, ["2013-01-01T05:00Z", "2013-01-03T00:00Z", "2013-01-02T18:00Z"])
     >>> for interval in daily_intervals(first, last, None, through):
     ...     print(interval.file_name)
     2013-01-01T0000Z--2013-01-02T0000Z.csv
@@ -138,11 +114,3 @@ def _settle(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _is_date(text: str) -> bool:
-    try:
-        date.fromisoformat(text)
-    except ValueError:
-        return False
-    return True

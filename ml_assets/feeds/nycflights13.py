@@ -27,13 +27,12 @@ from ml_assets.feeds.landing_files import (
     PARTIAL_FILES,
     Interval,
     daily_intervals,
-    in_utc,
     landed_through,
-    parse_through,
     write_in_order,
 )
+from ml_assets.moments import in_utc
 
-__all__ = ["EVENT_TABLES", "FEED", "REFERENCE_TABLES", "LandedTable", "LandingReport", "land", "parse_through"]
+__all__ = ["EVENT_TABLES", "FEED", "REFERENCE_TABLES", "LandedTable", "LandingReport", "land"]
 
 FEED = "nycflights13"
 REFERENCE_TABLES = ("airlines", "airports", "planes")

@@ -11,12 +11,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import takewhile
 
 import numpy as np
 
 from ml_assets.errors import TrainingError
 from ml_assets.lake.decision_rows import DecisionRows
-from ml_assets.moments import as_datetime64, in_utc
+from ml_assets.moments import as_datetime64, earlier, in_utc
+from ml_assets.moments import every as moments_every
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ def holdout(rows: DecisionRows, as_of: datetime, window: timedelta) -> Holdout:
     """
     if window <= timedelta(0):
         raise TrainingError(f"holdout: the window is {window}; give a positive span of time")
-    cut = in_utc(as_of) - window
+    cut = earlier(in_utc(as_of), window)
     return Holdout(known_by(rows, cut), judged_between(rows, cut, as_of), cut)
 
 
@@ -58,9 +60,4 @@ def rolling_origins(first: datetime, through: datetime, every: timedelta) -> tup
     """
     if every <= timedelta(0):
         raise TrainingError(f"rolling_origins: every is {every}; give a positive span of time")
-    origins = []
-    origin = in_utc(first)
-    while origin < in_utc(through):
-        origins.append(origin)
-        origin += every
-    return tuple(origins)
+    return tuple(takewhile(lambda origin: origin < in_utc(through), moments_every(in_utc(first), every)))

@@ -24,7 +24,7 @@ from ml_assets.judging.remembered import load_evidence, question_of, save_eviden
 from ml_assets.lake.decision_rows import moments, read_rows
 from ml_assets.lake.results import EVALUATION_SCHEMA
 from ml_assets.lake.snapshot import Lake
-from ml_assets.moments import from_datetime64, in_utc
+from ml_assets.moments import earlier, from_datetime64, in_utc
 from ml_assets.registry.registry import Registry
 from ml_assets.registry.versions import Version
 
@@ -163,7 +163,7 @@ def _made_before(
             version.code_version,
             version.lock_hash,
         )
-        same_window = version.as_of - version.window_start == declaration.evaluation.window
+        same_window = version.window_start == earlier(version.as_of, declaration.evaluation.window)
         if (
             made_of == (table_hash, as_of, declaration.fingerprint, code, lock_hash)
             and same_window

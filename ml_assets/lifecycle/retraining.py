@@ -20,7 +20,7 @@ from ml_assets.judging.judge import Clock
 from ml_assets.lake.ledger import Spending
 from ml_assets.lake.snapshot import Lake
 from ml_assets.lifecycle.candidates import TRAINING_COST
-from ml_assets.moments import text_of
+from ml_assets.moments import later, text_of
 from ml_assets.observing.health import gather_health
 from ml_assets.registry.registry import Registry
 
@@ -61,7 +61,7 @@ def decide_on_retraining(
         spending=spending,
     )
     if challenger and declaration.gates.shadow:
-        until = challenger.as_of + 2 * declaration.gates.shadow  # one that never ends holds nothing back for good
+        until = later(challenger.as_of, 2 * declaration.gates.shadow)  # one that never ends holds nothing back for good
         evidence = replace(evidence, in_shadow=challenger.version, shadow_until=until)
     decision = decide_retraining(evidence, declaration.retraining)
     if not _is_news(log, evidence, decision):

@@ -27,7 +27,7 @@ from ml_assets.lake.decision_rows import moments
 from ml_assets.lake.ledger import Spending
 from ml_assets.lake.snapshot import Snapshot
 from ml_assets.measuring.metrics import METRICS, Floats, measure
-from ml_assets.moments import from_datetime64, in_utc
+from ml_assets.moments import earlier, from_datetime64, in_utc
 from ml_assets.registry.registry import Registry
 from ml_assets.registry.versions import Version
 
@@ -113,7 +113,7 @@ def gather_health(
         trained_through=newest.trained_through if newest else None,
         changed=_changed(declaration, newest, lock_hash) if newest else (),
         windows=health_windows(lake, declaration, champion, as_of) if champion else (),
-        spent_cpu_seconds=spent_cpu_seconds(as_of - budget.within) if budget and spent_cpu_seconds else 0.0,
+        spent_cpu_seconds=spent_cpu_seconds(earlier(as_of, budget.within)) if budget and spent_cpu_seconds else 0.0,
         failed_checks=tuple(failed_checks),
         spending=spending,
     )

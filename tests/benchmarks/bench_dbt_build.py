@@ -151,11 +151,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(json.dumps(figure), file=sys.stderr)
         return 0
 
-    from ml_assets.feeds.nycflights13 import land, parse_through
+    from ml_assets.feeds.nycflights13 import land
+    from ml_assets.moments import last_moment
 
     with tempfile.TemporaryDirectory() as folder:
         landing, home = Path(folder) / "landing", Path(folder) / "home"
-        land(landing, parse_through(options.through))
+        land(landing, last_moment(options.through))
         new_home(home, landing)
         os.environ["PERENNIAL_HOME"] = str(home)
         statements = Path(folder) / "statements.json"

@@ -64,11 +64,12 @@ def prepare(home: Path, through: str) -> dict[str, str]:
     import pyarrow as pa
 
     from ml_assets.declaration.reader import read_declarations
-    from ml_assets.feeds.nycflights13 import land, parse_through
+    from ml_assets.feeds.nycflights13 import land
     from ml_assets.lake.results import EVALUATION_SCHEMA, PREDICTION_SCHEMA
     from ml_assets.lake.snapshot import Lake
+    from ml_assets.moments import last_moment
 
-    land(home / "landing", parse_through(through))
+    land(home / "landing", last_moment(through))
     dbt(home, "build", "--exclude-resource-type", "unit_test")
     declaration = read_declarations(home / "target" / "manifest.json")[MODEL]
     lake = Lake(home / "lake")

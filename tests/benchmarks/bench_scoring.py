@@ -61,15 +61,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     import numpy as np
 
     from ml_assets.declaration.reader import read_declarations
-    from ml_assets.feeds.nycflights13 import land, parse_through
+    from ml_assets.feeds.nycflights13 import land
     from ml_assets.fitting.estimators import predict
     from ml_assets.fitting.splitting import known_by
     from ml_assets.fitting.training import fit
     from ml_assets.lake.decision_rows import read_rows
     from ml_assets.lake.snapshot import Lake
+    from ml_assets.moments import last_moment
 
     with tempfile.TemporaryDirectory() as folder:
-        home, through = Path(folder), parse_through(options.through)
+        home, through = Path(folder), last_moment(options.through)
         land(home / "landing", through)
         command = [Path(sys.executable).with_name("dbt"), "build", "--quiet", "--exclude-resource-type", "unit_test"]
         folders = [

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from dbt_homes import PROJECT, Home, Project, copy_landing, landing_files
 
-from ml_assets.feeds.nycflights13 import land, parse_through
+from ml_assets.feeds.nycflights13 import land
+from ml_assets.moments import last_moment
 
 TEMPLATE_THROUGH = "2013-01-05T0000Z"
 
@@ -19,7 +20,7 @@ def feed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A landing folder with what became known up to the end of 7 January; the 6th came in two parts."""
     landing = tmp_path_factory.mktemp("feed")
     for through in ("2013-01-06T14:30Z", "2013-01-07"):
-        land(landing, parse_through(through))
+        land(landing, last_moment(through))
     return landing
 
 

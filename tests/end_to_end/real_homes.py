@@ -27,8 +27,9 @@ from dagster_defs.resources import build_home
 from dagster_defs.running import instance_of, run_job
 from dagster_defs.settings import PROJECT_ROOT, Settings
 from ml_assets.deciding.log import LoggedDecision
-from ml_assets.feeds.nycflights13 import land, parse_through
+from ml_assets.feeds.nycflights13 import land
 from ml_assets.lake.snapshot import Lake
+from ml_assets.moments import last_moment
 from ml_assets.registry.registry import Registry
 
 BIN = Path(sys.executable).parent
@@ -124,7 +125,7 @@ class RealHome:
     # --- doors
 
     def land(self, through: str) -> None:
-        land(self.settings.landing, parse_through(through))
+        land(self.settings.landing, last_moment(through))
 
     def run(self, job: str = REFRESH_JOB) -> list[str]:
         """Runs a job in this process, and returns the assets that it made.

@@ -16,7 +16,8 @@ from dagster_defs.manifest import manifest_path
 from dagster_defs.replay.replay import compare_lives, read_steps, replay, replay_steps, write_report
 from dagster_defs.resources import build_home
 from ml_assets.declaration.reader import read_declarations
-from ml_assets.feeds.nycflights13 import land, parse_through
+from ml_assets.feeds.nycflights13 import land
+from ml_assets.moments import last_moment
 from tests.end_to_end.conftest import EASY_GATES, ONLY_AGE
 from tests.end_to_end.real_homes import BIN, PROJECT_ROOT, RUN_JOB, RealHome, copy_project
 
@@ -61,7 +62,7 @@ def test_a_drift_and_a_bad_deployment_are_made_good(tmp_path: Path) -> None:
 
 def test_a_replay_trains_when_there_is_reason_to_and_goes_on_where_it_ended(tmp_path: Path) -> None:
     home = RealHome(tmp_path / "home", copy_project(tmp_path / "dbt_project", STAYS_YOUNG))
-    moments = replay_steps(parse_through("2013-01-10"), parse_through("2013-01-24"), timedelta(days=7))
+    moments = replay_steps(last_moment("2013-01-10"), last_moment("2013-01-24"), timedelta(days=7))
 
     def live(some: int) -> None:
         with home.entered():

@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 
 from ml_assets.feeds import nycflights13
 from ml_assets.feeds.landing_files import Interval, daily_intervals
-from ml_assets.feeds.nycflights13 import EVENT_TABLES, REFERENCE_TABLES, LandingReport, land, parse_through
+from ml_assets.feeds.nycflights13 import EVENT_TABLES, REFERENCE_TABLES, LandingReport, land
+from ml_assets.moments import last_moment
 
 FIRST_DAYS = ("2013,1,1,", "2013,1,2,")
 START = datetime(2012, 12, 31, tzinfo=UTC)
@@ -61,7 +62,7 @@ def few_days(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 @pytest.fixture(scope="module")
 def all_at_once(few_days: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     landing = tmp_path_factory.mktemp("all_at_once")
-    land(landing, parse_through("2013-01-31"))
+    land(landing, last_moment("2013-01-31"))
     return landing
 
 
@@ -82,27 +83,6 @@ def _fingerprints(landing: Path) -> dict[str, tuple[int, bytes]]:
 
 
 # Moments
-
-
-@pytest.mark.parametrize(
-    ("text", "moment"),
-    [
-        ("2013-10-31", "2013-11-01T00:00+00:00"),
-        (" 2013-12-31 ", "2014-01-01T00:00+00:00"),
-        ("2013-10-31T18:30", "2013-10-31T18:30+00:00"),
-        ("2013-10-31 18:30", "2013-10-31T18:30+00:00"),
-        ("2013-10-31T18:30Z", "2013-10-31T18:30+00:00"),
-        ("2013-10-31T18:30-04:00", "2013-10-31T22:30+00:00"),
-    ],
-)
-def test_a_date_means_its_end_and_a_timestamp_itself(text: str, moment: str) -> None:
-    assert parse_through(text) == datetime.fromisoformat(moment)
-
-
-@pytest.mark.parametrize("text", ["", "yesterday", "31.10.2013", "2013-13-01", "2013-10-31T25:00", "9999-12-31"])
-def test_what_is_no_moment_is_refused_with_the_remedy(text: str) -> None:
-    with pytest.raises(ValueError, match=r"is no moment; give a date such as 2013-10-31"):
-        parse_through(text)
 
 
 # Intervals
@@ -137,7 +117,7 @@ def test_any_sequence_of_steps_lands_the_rows_of_one_step(all_at_once: Path, ste
             before = _fingerprints(landing)
             land(landing, step)
             assert _fingerprints(landing).items() >= before.items()
-        land(landing, parse_through("2013-01-31"))
+        land(landing, last_moment("2013-01-31"))
         assert landed_rows(landing) == landed_rows(all_at_once)
 
 
@@ -169,7 +149,7 @@ def _reported_at(line: str) -> datetime:
 
 def test_seconds_within_a_minute_lose_nothing(all_at_once: Path, tmp_path: Path) -> None:
     land(tmp_path, datetime(2013, 1, 1, 12, 30, 59, 999, tzinfo=UTC))
-    land(tmp_path, parse_through("2013-01-31"))
+    land(tmp_path, last_moment("2013-01-31"))
     assert landed_rows(tmp_path) == landed_rows(all_at_once)
 
 
@@ -183,7 +163,7 @@ def test_headers_are_as_agreed(all_at_once: Path, table: str, header: str) -> No
 
 def test_landing_again_changes_nothing(all_at_once: Path) -> None:
     before = _fingerprints(all_at_once)
-    report = land(all_at_once, parse_through("2013-01-31"))
+    report = land(all_at_once, last_moment("2013-01-31"))
     assert (report.rows, report.files) == (0, 0)
     assert _fingerprints(all_at_once) == before
 
@@ -203,9 +183,9 @@ def test_a_call_that_breaks_off_is_taken_up_where_it_ended(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        land(tmp_path, parse_through("2013-01-31"), break_off)
+        land(tmp_path, last_moment("2013-01-31"), break_off)
     assert len(_files(tmp_path)) == files_in_place
-    land(tmp_path, parse_through("2013-01-31"))
+    land(tmp_path, last_moment("2013-01-31"))
     assert _contents(tmp_path) == _contents(all_at_once)
 
 
@@ -217,7 +197,7 @@ def test_what_a_killed_call_left_half_written_is_removed(few_days: None, tmp_pat
     stray = tmp_path / "nycflights13/arrivals/.2013-01-01T0000Z--2013-01-02T0000Z.csv.part"
     stray.parent.mkdir(parents=True)
     stray.write_text("flight_date,car")
-    land(tmp_path, parse_through("2013-01-02"))
+    land(tmp_path, last_moment("2013-01-02"))
     assert not list(tmp_path.glob("nycflights13/*/.*"))
 
 
@@ -225,7 +205,7 @@ def test_files_that_others_dropped_do_not_count_as_progress(few_days: None, tmp_
     correction = tmp_path / "nycflights13/arrivals/2019-corrections.csv"
     correction.parent.mkdir(parents=True)
     correction.write_text(HEADERS["arrivals"] + "\n")
-    report = land(tmp_path, parse_through("2013-01-02"))
+    report = land(tmp_path, last_moment("2013-01-02"))
     assert _landed(report, "arrivals").rows > 0
 
 
@@ -238,7 +218,7 @@ def test_a_second_process_waits_and_then_says_who_holds_the_folder(
         FileLock(tmp_path / "nycflights13/.lock"),
         pytest.raises(RuntimeError, match="being landed by another process"),
     ):
-        land(tmp_path, parse_through("2013-01-02"))
+        land(tmp_path, last_moment("2013-01-02"))
 
 
 def test_a_missing_data_package_is_named_with_the_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -268,7 +248,7 @@ def test_after_the_last_event_the_report_says_that_the_source_ends(few_days: Non
 
 def test_the_report_counts_what_landed(few_days: None, tmp_path: Path) -> None:
     steps: list[tuple[str, int, int]] = []
-    report = land(tmp_path, parse_through("2013-01-01"), lambda *step: steps.append(step))
+    report = land(tmp_path, last_moment("2013-01-01"), lambda *step: steps.append(step))
     rows = landed_rows(tmp_path)
     assert {table.name: table.rows for table in report.tables} == {name: len(lines) for name, lines in rows.items()}
     assert [done for _, done, _ in steps] == list(range(1, report.files + 1))
@@ -286,7 +266,7 @@ def year(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckDBPyCo
     landing = tmp_path_factory.mktemp("year")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(nycflights13, "_packaged", _installed)
-        land(landing, parse_through("2014-01-31"))
+        land(landing, last_moment("2014-01-31"))
     with zipfile.ZipFile(_installed("flights.csv.zip")) as archive:
         archive.extract("flights.csv", landing)
     key = "flight_date || carrier || flight || origin as flight_key"
