@@ -25,7 +25,8 @@ import pyarrow.compute
 
 from ml_assets.declaration.model import ModelDeclaration
 from ml_assets.errors import ScoringError
-from ml_assets.lake.decision_rows import decision_keys, moments
+from ml_assets.lake.decision_keys import decision_keys
+from ml_assets.lake.decision_rows import moments
 from ml_assets.lake.files import write_whole
 from ml_assets.lake.snapshot import Lake, Part, Snapshot
 from ml_assets.moments import Moments, as_datetime64, from_datetime64, moment_of, text_of

@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute
 from filelock import FileLock
+from sklearn.pipeline import Pipeline
 
 from ml_assets.answering.answers import Line, answer_rows, inputs_of, predictions_table, write_answers
 from ml_assets.answering.due import (
@@ -31,10 +32,12 @@ from ml_assets.answering.due import (
 )
 from ml_assets.answering.scorers import Scorer, choose_baseline, trouble_of
 from ml_assets.declaration.model import ModelDeclaration
-from ml_assets.errors import ScoringError
+from ml_assets.errors import LakeError, ScoringError, VersionUnusable
 from ml_assets.lake.results import PREDICTION_SCHEMA
-from ml_assets.lake.snapshot import Lake
+from ml_assets.lake.snapshot import Lake, Snapshot
+from ml_assets.lake.watermark import known_through
 from ml_assets.moments import as_datetime64, from_datetime64, in_utc
+from ml_assets.registry.asking import ask
 from ml_assets.registry.registry import Registry
 from ml_assets.registry.versions import Standing, Version
 
@@ -126,7 +129,9 @@ def score_from_spine(lake: Lake, registry: Registry, declaration: ModelDeclarati
         )
     reason = f"{reason}; {trouble_of(standing)}" if standing.trouble else reason
     columns = lake.columns(declaration.spine)
-    scorer = choose_baseline(registry, declaration, standing, columns, declaration.spine, reason)
+    scorer = choose_baseline(
+        registry, declaration, standing, columns, declaration.spine, reason, through=_trained_at_most(lake, declaration)
+    )
     files: dict[date, Path] = {}
     answers: list[pa.Table] = []
     with FileLock(lake.predictions_folder(model) / ".lock", timeout=LOCK_SECONDS):
@@ -154,7 +159,7 @@ def score_past(
 
     Raises:
         ScoringError: if a decision's key is not unique.
-        ArtifactError: if a champion's file is broken.
+        VersionUnusable: if a champion of that time cannot be asked.
         LakeError: if what is published cannot be read.
     """
     lake, model = lake.open(), declaration.name
@@ -181,10 +186,11 @@ def score_past(
                 version = champions[position]
                 if version.version not in scorers:
                     reason = f"Answered after the fact by version {version.version}, the champion of that time."
-                    pipeline = registry.load(version)
+                    columns = version.inputs or (declaration.decision_at,)
                     scorers[version.version] = Scorer(
-                        pipeline, version, version.sha256, version.columns, "champion", False, reason
-                    )
+                        _ask_past(registry, declaration, version), version, version.sha256, columns, "champion", False,
+                        reason,
+                    )  # fmt: skip
                 chosen = asked[of_its_time == position]
                 scorer = scorers[version.version]
                 inputs = inputs_of(lake, rows, chosen, scorer.columns)
@@ -208,6 +214,23 @@ def score_past(
         files=tuple(files[day] for day in dates),
         parts_read=parts_read,
     )
+
+
+def _ask_past(registry: Registry, declaration: ModelDeclaration, version: Version) -> Pipeline:
+    try:
+        return ask(registry, declaration, version)
+    except VersionUnusable as error:
+        raise VersionUnusable(
+            f"{version.model}: version {version.version}, the champion of that time: {error}"
+        ) from None
+
+
+def _trained_at_most(lake: Snapshot, declaration: ModelDeclaration) -> datetime | None:
+    """How far the training set goes; unknown while it cannot be trusted or read."""
+    try:
+        return known_through(lake, declaration)
+    except LakeError:
+        return None
 
 
 def _report(

@@ -23,6 +23,7 @@ Task = Literal["binary_classification", "regression"]
 
 SHORTEST_LEVEL = timedelta(minutes=1)
 _QUOTED = re.compile(r"'([^']+)'")
+_TYPE_NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 _WINDOWS = re.compile(r"\s*(\d+)\s+of\s+(\d+)\s*")
 _PERCENT = re.compile(r"\s*(\d+(?:\.\d+)?)\s*%\s*")
 
@@ -94,6 +95,12 @@ def _tolerance(found: object) -> Tolerance:
     raise ValueError("neither an amount in the declared metric, such as 0.002, nor a share such as '1 %'")
 
 
+def _type_name(found: object) -> str:
+    if not isinstance(found, str) or not _TYPE_NAME.fullmatch(found):
+        raise ValueError("not the full name of a type such as package.module.Type")
+    return found
+
+
 @dataclass(frozen=True)
 class Owner:
     """Who answers for it."""
@@ -105,6 +112,7 @@ class Owner:
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
 Level = Annotated[timedelta, BeforeValidator(_level)]
 Moment = Annotated[datetime, BeforeValidator(_moment)]
+TypeName = Annotated[str, BeforeValidator(_type_name)]
 WindowCount = Annotated[Windows, BeforeValidator(_windows)]
 Borne = Annotated[Tolerance, BeforeValidator(_tolerance)]
 Confidence = Annotated[float, Field(ge=0.5, lt=1)]
@@ -257,12 +265,17 @@ class DomainBlock(_Block):
 
 
 class MlBlock(_Block):
-    """All of `config.meta.ml`."""
+    """All of `config.meta.ml`.
+
+    `trusted`: full names of types from elsewhere that the model's files may hold, as `package.module.Type`; those of
+    the shipped estimators, of scikit-learn, LightGBM and XGBoost need no naming.
+    """
 
     task: Task
     label: str
     estimator: str
     params: dict[str, Any] = {}
+    trusted: Annotated[tuple[TypeName, ...], Field(strict=False)] = ()
     features: FeatureChoice = FeatureChoice()
     evaluation: Evaluation
     gates: Gates = Gates()

@@ -49,6 +49,4 @@ def complete_days(day: Codes, known: npt.NDArray[np.bool_], over: npt.NDArray[np
     awaited = np.flatnonzero(~complete & ~given_up)
     first = int(awaited[0]) if len(awaited) else len(over)
     in_order = np.arange(len(over)) < first
-    return CompleteDays(
-        complete & in_order, int((given_up & in_order).sum()), first if first < len(over) else None
-    )
+    return CompleteDays(complete & in_order, int((given_up & in_order).sum()), first if first < len(over) else None)
