@@ -23,16 +23,19 @@ from dagster_defs.resources import Home, build_home
 from dagster_defs.running import instance_of
 from dagster_defs.settings import Settings
 from ml_assets.deciding.shadow import challenger_in_shadow
+from ml_assets.declaration.domains import DomainTables, landing_domains
 from ml_assets.declaration.model import ModelDeclaration
 from ml_assets.declaration.reader import read_declarations
+from ml_assets.lake.snapshot import Snapshot
 from ml_assets.moments import words_of
 from ml_assets.observing.alerts import Incident
-from ml_assets.observing.incidents import HEALTH, allowed_silence, in_words, late_tables
+from ml_assets.observing.incidents import all_late_tables, allowed_silence, in_words
 from ml_assets.observing.lateness import find_lateness
 from ml_assets.observing.shadow import gather_shadow
 from ml_assets.registry.versions import last_seen
 
 OVERALL = "overall"
+_COUNTED = ("landed_rows", "staged_rows", "quarantined_rows", "rejected_files")
 
 
 def gather_status(settings: Settings) -> dict[str, Any]:
@@ -50,17 +53,15 @@ def gather_status(settings: Settings) -> dict[str, Any]:
         "late": _late(settings, home.now()),
         "incidents": [{"key": one.key, "since": one.at, "title": one.title} for one in _open(home)],
     }
-    if "mon_data__health" in published:
-        health = lake.read("mon_data__health").to_pandas()
-        answer["watermark"] = health["last_known_at"].max()
-        counted = ("landed_rows", "staged_rows", "quarantined_rows", "rejected_files")
-        answer["rows"] = {name: int(health[name].sum()) for name in counted}
-    performance = lake.read("mon_model__performance").to_pandas() if "mon_model__performance" in published else None
     manifest = json.loads(manifest_path(settings).read_text())
-    answer["late_feeds"] = []
-    if HEALTH in published:
-        late = late_tables(lake.read(HEALTH).to_pylist(), allowed_silence(manifest))
-        answer["late_feeds"] = [f"{table.source}: {in_words(table)}" for table in late]
+    domains = landing_domains(manifest)
+    answer["domains"] = _domains(lake, domains)
+    if answer["domains"]:
+        marks = [one["watermark"] for one in answer["domains"].values() if one["watermark"] is not None]
+        answer["watermark"] = max(marks, default=None)
+        answer["rows"] = {name: sum(one["rows"][name] for one in answer["domains"].values()) for name in _COUNTED}
+    late = all_late_tables(lake, domains, allowed_silence(manifest))
+    answer["late_feeds"] = [f"{table.source}: {in_words(table)}" for table in late]
     answer["registry"] = home.registry.trouble()
     landed = landing_times(settings.landing)
     for name, declaration in read_declarations(manifest).items():
@@ -73,7 +74,7 @@ def gather_status(settings: Settings) -> dict[str, Any]:
             "training_rows": champion.training_rows if champion else None,
             "judged": _judged(home, name, champion.version) if champion else {},
             "metric": metric,
-            "live": _live(performance, name, metric),
+            "live": _live(lake, declaration, metric),
             "in_shadow": None if answer["registry"] else _in_shadow(home, declaration),
             "last_decision": _last_decision(home, name),
             "service": _service(home, declaration, landed),
@@ -167,10 +168,27 @@ def _judged(home: Home, model: str, version: int) -> dict[str, dict[str, float]]
     }
 
 
-def _live(performance: pd.DataFrame | None, model: str, metric: str) -> dict[str, Any] | None:
+def _domains(lake: Snapshot, domains: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Of each domain whose health is published: how far its facts reach, and what became of its rows."""
+    published, answer = set(lake.tables()), {}
+    for domain in domains:
+        table = DomainTables(domain).data_health
+        if table in published:
+            health = lake.read(table).to_pandas()
+            newest = health["last_known_at"].max()
+            answer[domain] = {
+                "watermark": None if pd.isna(newest) else newest,
+                "rows": {name: int(health[name].sum()) for name in _COUNTED},
+            }
+    return answer
+
+
+def _live(lake: Snapshot, declaration: ModelDeclaration, metric: str) -> dict[str, Any] | None:
     """The declared metric over the predictions whose outcome is known, weighted by decisions."""
-    if performance is None:
+    table, model = declaration.domain.tables.performance, declaration.name
+    if table not in lake.tables():
         return None
+    performance = lake.read(table).to_pandas()
     rows = performance[
         (performance["model"] == model) & (performance["slice_name"] == OVERALL) & (performance["metric"] == metric)
     ]

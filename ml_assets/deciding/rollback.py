@@ -56,8 +56,8 @@ class WatchEvidence:
     """The champion against its predecessor on the same decisions, paired by day: positive is worse for the champion.
 
     `since` is its first decision. `rows` decisions of `days` complete days are compared; `changed_rows` are left out
-    because their features changed since they were answered, `days_given_up` because their outcomes stayed away. `awaited`
-    is the first day whose outcomes are not all known yet. `previous_figure` is the predecessor's own metric on those
+    because their features changed since they were answered, `days_given_up` because their outcomes stayed away.
+    `awaited` is the first day whose outcomes are not all known yet. `previous_figure` is the predecessor's own metric on those
     rows. `low` and `high` hold for all looks together, at the declared confidence.
     """
 
@@ -113,12 +113,12 @@ def decide_rollback(evidence: WatchEvidence, watch: Watch) -> WatchDecision:
     interval = (
         "too few days to say how surely"
         if evidence.low is None or evidence.high is None
-        else f"between {-evidence.high:+.4f} and {-evidence.low:+.4f}, {watch.confidence:.4g} sure at all looks together"
+        else f"between {-evidence.high:+.4f} and {-evidence.low:+.4f}, {watch.confidence:.3g} sure at all looks"
     )
     text = (
         f"{champion} is {'surely worse' if worse else 'not surely worse'} than {previous} would have been on its "
-        f"{evidence.rows:,} decisions of {evidence.days} complete days since {evidence.since:%Y-%m-%d}: {evidence.metric} "
-        f"{abs(evidence.worse_by):.4f} {direction} ({interval}); {borne:.4f} is borne.{_left_out(evidence)}"
+        f"{evidence.rows:,} decisions of {evidence.days} complete days since {evidence.since:%Y-%m-%d}: "
+        f"{evidence.metric} {abs(evidence.worse_by):.4f} {direction} ({interval}); {borne:.4f} is borne.{_left_out(evidence)}"
     )
     return WatchDecision(
         "roll_back" if worse else "stays", Reason("better_than_predecessor", not worse, evidence.low, borne, text)
@@ -186,7 +186,7 @@ def gather_watch(
 
 
 def _changed(rows: DecisionRows, columns: Sequence[str], answered: pa.Table) -> Mask:
-    """Which rows no longer hold what the champion was given; a prediction from before there were hashes tells nothing."""
+    """Which rows no longer hold what the champion was given; one without a hash tells nothing."""
     then = answered[_HASH].combine_chunks()
     other = pc.not_equal(inputs_hash(rows.inputs, columns), then)
     return pc.fill_null(other, False).to_numpy(zero_copy_only=False)

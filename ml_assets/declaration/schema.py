@@ -253,8 +253,9 @@ class DomainBlock(_Block):
     """All of `config.meta.domain` of a domain's group: its cadence.
 
     `window`: what monitoring compares, one after the other. Of a window with fewer outcomes or decisions than the least
-    nothing is concluded. `complete_share`: a day is judged once the outcomes of this share of its decisions are known. `late_after`: the domain's tables are made anew at least so often, by the wall clock, unless
-    one says otherwise itself.
+    nothing is concluded. `complete_share`: a day is judged once the outcomes of this share of its decisions are known.
+    `late_after`: the domain's tables are made anew at least so often, by the wall clock, unless one says otherwise
+    itself.
     """
 
     window: Literal["day", "week", "month", "year"] = "week"

@@ -157,3 +157,22 @@ def test_a_linear_model_can_be_saved_too(store: ArtifactStore, frame: object) ->
     model = declared(KEPT, "kept")
     rows = decision_rows(pa.Table.from_pandas(frame, preserve_index=False), model)
     store.load(store.save(fit(known_by(rows, AS_OF), model, AS_OF).model))
+
+
+def test_a_file_from_before_the_classes_moved_loads_as_if_it_were_written_now(
+    store: ArtifactStore, fitted: Pipeline, rows: DecisionRows, declaration: ModelDeclaration
+) -> None:
+    source = zipfile.ZipFile(io.BytesIO(canonical_bytes(fitted)))
+    older = io.BytesIO()
+    with zipfile.ZipFile(older, "w", zipfile.ZIP_STORED) as archive:
+        for name in source.namelist():
+            archive.writestr(name, source.read(name).replace(b"ml_assets.fitting.encoders", b"ml_assets.encoders"))
+    assert b"ml_assets.encoders" in older.getvalue()
+    sha256 = hashlib.sha256(older.getvalue()).hexdigest()
+    store.root.mkdir(parents=True)
+    store.path(sha256).write_bytes(older.getvalue())
+
+    loaded = store.load(sha256)
+
+    expected = predict(fitted, rows.inputs, declaration.task)
+    np.testing.assert_array_equal(predict(loaded, rows.inputs, declaration.task), expected)

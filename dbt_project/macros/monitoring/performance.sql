@@ -1,0 +1,184 @@
+{# How well a domain's models did, day by day, over the decisions whose outcome is known. #}
+
+{% macro domain_performance() -%}
+{%- set day_and_slice = 'model, decision_date, slice_name, slice_value, decisions' %}
+
+with
+
+predictions as (
+
+    select * from {{ domain_table('fct', 'predictions') }}
+
+),
+
+tasks as (
+
+    {% for model in declared_models() -%}
+    select
+        '{{ model.name }}' as model,
+        '{{ model.task }}' as task
+    {{ 'union all' if not loop.last }}
+    {% else -%}
+    select
+        null::varchar as model,
+        null::varchar as task
+    where false
+    {% endfor %}
+
+),
+
+judged as (
+
+    -- Only decisions whose end is known; one that is not yet known is no success and no failure.
+    select
+        predictions.model,
+        tasks.task,
+        predictions.decision_at::date as decision_date,
+        predictions.slices,
+        predictions.actual,
+        predictions.prediction,
+        least(greatest(predictions.prediction, 1e-15), 1 - 1e-15) as probability,
+        predictions.prediction_status = 'fallback' as is_fallback
+    from predictions
+    inner join tasks on predictions.model = tasks.model
+    where predictions.actual is not null
+
+),
+
+sliced as (
+
+    select
+        *,
+        'overall' as slice_name,
+        'all' as slice_value
+    from judged
+
+    union all
+
+    select
+        judged.*,
+        unnest(map_keys(judged.slices)) as slice_name,
+        unnest(map_values(judged.slices)) as slice_value
+    from judged
+
+),
+
+ranked as (
+
+    -- Mid-ranks within a day and slice: the area under the ROC curve is the Mann-Whitney statistic of these.
+    select
+        *,
+        rank() over (partition by model, decision_date, slice_name, slice_value order by prediction)
+        + (count(*) over (partition by model, decision_date, slice_name, slice_value, prediction) - 1) / 2.0 as mid_rank
+    from sliced
+
+),
+
+summed as (
+
+    select
+        model,
+        task,
+        decision_date,
+        slice_name,
+        slice_value,
+        count(*) as decisions,
+        avg(is_fallback::integer) as fallback_share,
+        avg(actual) as mean_actual,
+        avg(prediction) as mean_prediction,
+        case when task = 'binary_classification' then avg((prediction - actual) ^ 2) end as brier,
+        case when task = 'regression' then sqrt(avg((prediction - actual) ^ 2)) end as rmse,
+        case when task = 'regression' then avg(abs(prediction - actual)) end as mae,
+        case
+            when task = 'binary_classification'
+                then avg(-ln(case when actual = 1 then probability else 1 - probability end))
+        end as log_loss,
+        case
+            when task = 'binary_classification'
+                then (
+                    sum(mid_rank) filter (where actual = 1)
+                    - count(*) filter (where actual = 1) * (count(*) filter (where actual = 1) + 1) / 2.0
+                ) / nullif(count(*) filter (where actual = 1) * count(*) filter (where actual = 0), 0)
+        end as roc_auc
+    from ranked
+    group by model, task, decision_date, slice_name, slice_value
+
+),
+
+metrics as (
+
+    select
+        {{ day_and_slice }},
+        'mean_actual' as metric,
+        mean_actual as value
+    from summed
+
+    union all
+
+    select
+        {{ day_and_slice }},
+        'mean_prediction' as metric,
+        mean_prediction as value
+    from summed
+
+    union all
+
+    select
+        {{ day_and_slice }},
+        'fallback_share' as metric,
+        fallback_share as value
+    from summed
+
+    union all
+
+    select
+        {{ day_and_slice }},
+        'brier' as metric,
+        brier as value
+    from summed
+
+    union all
+
+    select
+        {{ day_and_slice }},
+        'rmse' as metric,
+        rmse as value
+    from summed
+
+    union all
+
+    select
+        {{ day_and_slice }},
+        'log_loss' as metric,
+        log_loss as value
+    from summed
+
+    union all
+
+    select
+        {{ day_and_slice }},
+        'mae' as metric,
+        mae as value
+    from summed
+
+    union all
+
+    select
+        {{ day_and_slice }},
+        'roc_auc' as metric,
+        roc_auc as value
+    from summed
+
+)
+
+select
+    model,
+    decision_date,
+    slice_name,
+    slice_value,
+    metric,
+    round(value, 6) as value,
+    decisions
+from metrics
+where value is not null
+{%- endmacro %}
