@@ -33,6 +33,7 @@ from ml_assets.fitting.estimators import predict
 from ml_assets.fitting.threads import limited_to
 from ml_assets.lake.decision_rows import DecisionRows, read_rows
 from ml_assets.lake.inputs_hash import inputs_hash
+from ml_assets.lake.parts import parts_between
 from ml_assets.lake.snapshot import Snapshot
 from ml_assets.lake.watermark import known_through
 from ml_assets.measuring.completeness import complete_days
@@ -57,8 +58,8 @@ class WatchEvidence:
 
     `since` is its first decision. `rows` decisions of `days` complete days are compared; `changed_rows` are left out
     because their features changed since they were answered, `days_given_up` because their outcomes stayed away.
-    `awaited` is the first day whose outcomes are not all known yet. `previous_figure` is the predecessor's own metric on those
-    rows. `low` and `high` hold for all looks together, at the declared confidence.
+    `awaited` is the first day whose outcomes are not all known yet. `previous_figure` is the predecessor's own metric
+    on those rows. `low` and `high` hold for all looks together, at the declared confidence.
     """
 
     model: str
@@ -118,7 +119,8 @@ def decide_rollback(evidence: WatchEvidence, watch: Watch) -> WatchDecision:
     text = (
         f"{champion} is {'surely worse' if worse else 'not surely worse'} than {previous} would have been on its "
         f"{evidence.rows:,} decisions of {evidence.days} complete days since {evidence.since:%Y-%m-%d}: "
-        f"{evidence.metric} {abs(evidence.worse_by):.4f} {direction} ({interval}); {borne:.4f} is borne.{_left_out(evidence)}"
+        f"{evidence.metric} {abs(evidence.worse_by):.4f} {direction} ({interval}); "
+        f"{borne:.4f} is borne.{_left_out(evidence)}"
     )
     return WatchDecision(
         "roll_back" if worse else "stays", Reason("better_than_predecessor", not worse, evidence.low, borne, text)
@@ -144,7 +146,8 @@ def gather_watch(
     try:
         opponent = ask(registry, declaration, previous, published=published, through=through)
         own_inputs = [name for name in champion.inputs if name in published]
-        near = lake.parts_between(declaration.training_set, nothing.since, from_datetime64(decided.max()))
+        parts = (part.part for part in lake.parts(declaration.training_set))
+        near = parts_between(parts, nothing.since, from_datetime64(decided.max()))
         rows = read_rows(lake, declaration, (*own_inputs, *previous.inputs), near)
     except (VersionUnusable, ColumnsMissing) as error:
         return replace(nothing, unusable=str(error))
@@ -196,7 +199,7 @@ def _made(lake: Snapshot, declaration: ModelDeclaration, champion: Version, span
     """The champion's own predictions within the watched span, oldest part first."""
     table = declaration.domain.tables.predictions
     try:
-        parts = lake.parts_between(table, champion.as_of)
+        parts = parts_between((part.part for part in lake.parts(table)), champion.as_of)
         columns = (*_COLUMNS, _HASH) if _HASH in lake.columns(table) else _COLUMNS
         made = lake.read(table, columns, parts)
     except TableMissing:

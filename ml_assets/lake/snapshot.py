@@ -13,7 +13,6 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 
 import pyarrow as pa
@@ -100,19 +99,6 @@ class Snapshot(Lake):
                 f"publish it: dbt build --select +{table}"
             )
         return parts
-
-    def parts_between(self, table: str, first: datetime, last: datetime | None = None) -> list[str]:
-        """The names of the parts that may hold rows of this stretch of time, whether parts are months, years or all.
-
-        Raises:
-            TableMissing: if it is not published.
-        """
-        bounds = f"{first:%Y-%m}", f"{last:%Y-%m}" if last else "9999-12"
-
-        def may_hold(name: str) -> bool:
-            return not name[:1].isdigit() or bounds[0][: len(name)] <= name <= bounds[1][: len(name)]
-
-        return [part.part for part in self.parts(table) if may_hold(part.part)]
 
     def rows(self, table: str) -> int:
         """How many rows of the table are published."""
