@@ -51,7 +51,7 @@ def with_mischief(files: Files, chance: random.Random) -> Files:
             told = [row for row in known if row["reported_at"] <= f"{end[:13]}:00:00Z"]
             corrected = [changes(row) for row in chance.sample(told, min(12, len(told)))]
             for row in corrected:
-                moved = datetime.strptime(row["reported_at"], STAMP) + timedelta(hours=chance.choice([0, 1, 5]))
+                moved = datetime.fromisoformat(row["reported_at"]) + timedelta(hours=chance.choice([0, 1, 5]))
                 row["reported_at"] = moved.strftime(STAMP)
             repeated = [dict(row) for row in chance.sample(told, min(5, len(told)))]
             far = [
