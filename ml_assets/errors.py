@@ -9,6 +9,7 @@ the thing, the place and the remedy, and says all three.
     ├── LakeError
     │   ├── TableMissing        not in the catalog
     │   ├── PartCorrupt         the bytes are not those that were published
+    │   ├── ResultCorrupt       a file of predictions or figures is none any more
     │   └── ColumnsMissing      the table has no such columns
     ├── TrainingError           the rows do not allow a fit, a split or a judgement
     ├── ArtifactError
@@ -18,6 +19,9 @@ the thing, the place and the remedy, and says all three.
     ├── RegistryError
     │   ├── RegistryUnreachable gone, damaged, locked: it cannot be asked
     │   ├── VersionMissing      no such version
+    │   ├── VersionUnreadable   what is remembered of a version is not what was written
+    │   ├── VersionUnusable     a version cannot be asked: its file, its columns, its time, its task
+    │   ├── ChampionUnknown     the registry does not say (any more) which version is champion
     │   ├── NoChampion          nothing has been promoted, or nothing is left to go back to
     │   └── ChampionChanged     another version is champion than the one that was judged against; may pass
     ├── ScoringError            no model and no fallback can score
@@ -72,6 +76,10 @@ class PartCorrupt(LakeError):
     """A published file is gone, or its bytes are not those that were published."""
 
 
+class ResultCorrupt(LakeError):
+    """A file that Python's verbs have written, of predictions or figures, cannot be read any more."""
+
+
 class ColumnsMissing(LakeError):
     """The table has no such columns."""
 
@@ -110,6 +118,22 @@ class RegistryUnreachable(RegistryError):
 
 class VersionMissing(RegistryError):
     """There is no such version of the model."""
+
+
+class VersionUnreadable(RegistryError):
+    """What is remembered of a version is not what was written."""
+
+
+class VersionUnusable(RegistryError):
+    """A version cannot be asked; the text is a sentence about it, without its name."""
+
+
+class ChampionUnknown(RegistryError):
+    """The registry does not say which version is champion; `trouble` is what is wrong, without the remedy."""
+
+    def __init__(self, model: str, trouble: str, remedy: str) -> None:
+        self.trouble = trouble
+        super().__init__(f"{model}: {trouble}; {remedy}")
 
 
 class NoChampion(RegistryError):

@@ -118,7 +118,9 @@ class _Door:
             content = _content(found.file) if found and found.bytes == entry["bytes"] else None
             if content is None or content.sha256 != entry["sha256"]:
                 what = "was changed" if found else "was taken away"
-                when = "before a row of it was read" if unread is not None else "and was given up by withdraw_lost_files"
+                when = (
+                    "before a row of it was read" if unread is not None else "and was given up by withdraw_lost_files"
+                )
                 withdrawn = {
                     "kind": "withdrawn",
                     "file_id": entry["file_id"],
@@ -144,7 +146,13 @@ class _Door:
 
     def _judge(self, one: Present, contract: str, last: Mapping[str, Any] | None) -> dict[str, Any] | None:
         feed, table, name = _parts(one.path)
-        facts: dict[str, Any] = {"path": one.path, "bytes": one.bytes, "modified_at": one.modified_at, "sha256": None, "data_lines": None}
+        facts: dict[str, Any] = {
+            "path": one.path,
+            "bytes": one.bytes,
+            "modified_at": one.modified_at,
+            "sha256": None,
+            "data_lines": None,
+        }
         reason = self._name_finding(one, name)
         if reason is None and one.bytes > self.largest:
             reason = f"has {one.bytes} bytes, more than landing_max_file_bytes ({self.largest})"
@@ -160,7 +168,11 @@ class _Door:
                     return None
                 facts |= {"sha256": content.sha256, "data_lines": content.data_lines if content.is_text else None}
                 accepted = self._accepted.get(one.path)
-                if last is not None and last["sha256"] == content.sha256 and (last["status"] == "accepted" or last["contract"] == contract):
+                if (
+                    last is not None
+                    and last["sha256"] == content.sha256
+                    and (last["status"] == "accepted" or last["contract"] == contract)
+                ):
                     return {"kind": "seen", **facts}  # a file time that changed, and nothing else
                 reason = self._content_finding(one, content, accepted)
         is_duplicate = reason is not None and reason.startswith("has the same bytes")

@@ -77,7 +77,9 @@ def read_log(home: Path) -> LandingLog:
             raise LandingLogError(f"{file} was changed: its bytes have the sha256 {digest[:16]}…. {_REMEDY}")
         lines = [json.loads(line) for line in content.decode().splitlines()]
         if int(name[1]) != log.batch + 1 or lines[0].get("previous") != log.head:
-            raise LandingLogError(f"{file} does not follow batch {log.batch}: a file of the log is missing or doubled. {_REMEDY}")
+            raise LandingLogError(
+                f"{file} does not follow batch {log.batch}: a file of the log is missing or doubled. {_REMEDY}"
+            )
         log.entries += lines[1:]
         log.batch, log.head = int(name[1]), digest
     return log
@@ -90,7 +92,9 @@ def must_reach(log: LandingLog, batch: int) -> None:
         LandingLogError: if its end is missing.
     """
     if log.batch < batch:
-        raise LandingLogError(f"{log.folder} ends with batch {log.batch}, but the warehouse has read batch {batch}. {_REMEDY}")
+        raise LandingLogError(
+            f"{log.folder} ends with batch {log.batch}, but the warehouse has read batch {batch}. {_REMEDY}"
+        )
 
 
 def _sync(folder: Path) -> None:

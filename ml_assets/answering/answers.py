@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +19,19 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute
 
-from ml_assets.answering.due import (
-    PartRows,
-    Positions,
-)
+from ml_assets.answering.due import PartRows, Positions
 from ml_assets.answering.missing import MARKED_SHARE, gaps_in, weights_of
 from ml_assets.answering.scorers import Scorer, choose_baseline, choose_scorer
 from ml_assets.declaration.model import ModelDeclaration
-from ml_assets.errors import ColumnsMissing, ScoringError
+from ml_assets.errors import ColumnsMissing, LakeError, ScoringError
 from ml_assets.fitting.estimators import predict
 from ml_assets.lake.decision_rows import moments
+from ml_assets.lake.inputs_hash import inputs_hash
 from ml_assets.lake.results import PREDICTION_SCHEMA
 from ml_assets.lake.snapshot import Lake, Snapshot
+from ml_assets.lake.watermark import known_through
 from ml_assets.moments import in_utc
+from ml_assets.registry.asking import in_words
 from ml_assets.registry.registry import Registry
 from ml_assets.registry.versions import Standing, Version
 
@@ -42,6 +43,7 @@ class Line:
 
     def __init__(self, lake: Snapshot, registry: Registry, declaration: ModelDeclaration, standing: Standing) -> None:
         self.lake, self.registry, self.declaration, self.standing = lake, registry, declaration, standing
+        self._failed: dict[int, str] = {}
         self._scorers: dict[tuple[str, ...] | None, Scorer] = {}
         self._baselines: dict[tuple[str, ...], Scorer | str] = {}
         self._weights: dict[int, dict[str, float]] = {}
@@ -49,8 +51,25 @@ class Line:
     def scorer(self, published: tuple[str, ...] | None = None) -> Scorer:
         """The first that can answer; `published` are the columns, where some are known to be missing."""
         if published not in self._scorers:
-            self._scorers[published] = choose_scorer(self.registry, self.declaration, self.standing, published)
+            self._scorers[published] = choose_scorer(
+                self.registry,
+                self.declaration,
+                self.standing,
+                published,
+                through=self.through,
+                failed=self._failed,
+            )
         return self._scorers[published]
+
+    def give_up(self, scorer: Scorer, words: str) -> None:
+        """Another answers in its place from now on."""
+        self._failed[scorer.version.version] = words
+        self._scorers.clear()
+
+    @cached_property
+    def through(self) -> datetime | None:
+        """How far the training set goes."""
+        return known_through(self.lake, self.declaration)
 
     def baseline(self, published: tuple[str, ...]) -> Scorer | str:
         """The baseline that answers what is missing too much for any other, or why there is none."""
@@ -58,7 +77,7 @@ class Line:
             table = self.declaration.training_set
             try:
                 self._baselines[published] = choose_baseline(
-                    self.registry, self.declaration, self.standing, published, table, ""
+                    self.registry, self.declaration, self.standing, published, table, "", through=self.through
                 )
             except ScoringError as error:
                 self._baselines[published] = str(error)
@@ -72,14 +91,36 @@ class Line:
 
 
 def answer_rows(line: Line, rows: PartRows, due: Positions, until: datetime) -> pa.Table:
-    """The predictions of one part's due rows, in the order of the rows of each who answers."""
-    lake, declaration = line.lake, line.declaration
+    """The predictions of one part's due rows, in the order of the rows of each who answers.
+
+    A model that has something against these rows is given up, and the next in line answers.
+
+    Raises:
+        ScoringError: if nobody answers.
+    """
+    while True:
+        scorer, inputs = _asked(line, rows, due)
+        try:
+            return _answer(line, scorer, inputs, rows, due, until)
+        except LakeError:
+            raise
+        except Exception as error:  # whatever a model from elsewhere raises
+            if scorer.is_baseline:
+                raise ScoringError(f"{line.declaration.name}: no model can answer; {in_words(error)}") from error
+            line.give_up(scorer, in_words(error))
+
+
+def _asked(line: Line, rows: PartRows, due: Positions) -> tuple[Scorer, pa.Table]:
     scorer = line.scorer()
     try:
-        inputs = inputs_of(lake, rows, due, scorer.columns)
+        return scorer, inputs_of(line.lake, rows, due, scorer.columns)
     except ColumnsMissing:
-        scorer = line.scorer(lake.columns(rows.part.table, rows.part))
-        inputs = inputs_of(lake, rows, due, scorer.columns)
+        scorer = line.scorer(line.lake.columns(rows.part.table, rows.part))
+        return scorer, inputs_of(line.lake, rows, due, scorer.columns)
+
+
+def _answer(line: Line, scorer: Scorer, inputs: pa.Table, rows: PartRows, due: Positions, until: datetime) -> pa.Table:
+    lake, declaration = line.lake, line.declaration
     limit = declaration.service.max_missing
     if limit is None or scorer.is_baseline:
         return predictions_table(declaration, rows, due, scorer, inputs, [scorer.reason] * len(due), until)
@@ -133,6 +174,7 @@ def predictions_table(
             "prediction_status": pa.repeat(scorer.status, count),
             "status_reason": pa.array(reasons, pa.string()),
             "scored_as_of": pa.repeat(pa.scalar(in_utc(until).replace(tzinfo=None), pa.timestamp("us")), count),
+            "inputs_hash": inputs_hash(inputs, scorer.inputs),
         },
         schema=PREDICTION_SCHEMA,
     )

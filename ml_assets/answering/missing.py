@@ -3,7 +3,7 @@
 What belongs here: that share, row by row, and the words for it. What does not: who answers such a row (`scoring.py`).
 
 A feature counts as missing if it is null in the row and was null in at most `RARELY` of the rows that the version
-learned from. One that was null more often is an old acquaintance: the model has learned what its absence means. Each
+learned from. One that was null more often counts for nothing: the model has learned what its absence means. Each
 feature counts by the version's reliance on it (permutation importance, `reliance.py`) as a fraction of its reliance on
 all; where none is known, all features count the same.
 """
@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.compute
 
 from ml_assets.declaration.model import ModelDeclaration
+from ml_assets.errors import ResultCorrupt
 from ml_assets.lake.decision_rows import moments
 from ml_assets.lake.snapshot import Snapshot
 from ml_assets.measuring.metrics import Floats
@@ -99,9 +100,9 @@ def weights_of(lake: Snapshot, declaration: ModelDeclaration, version: Version) 
     """`counted_weights` of a version, from what the lake knows of it."""
     try:
         reliance = lake.read_reliance(declaration.name, version.version)
-    except (OSError, pa.ArrowInvalid):  # an unreadable figure is one that is not known
+    except ResultCorrupt:  # an unreadable figure is one that is not known
         reliance = {}
-    features = [name for name, _ in version.schema]
+    features = version.inputs
     return counted_weights(reliance, training_null_shares(lake, declaration, version), features)
 
 
@@ -112,7 +113,7 @@ def training_null_shares(lake: Snapshot, declaration: ModelDeclaration, version:
     """
     try:
         known = lake.read_null_shares(version.model, version.version)
-    except (OSError, pa.ArrowInvalid):
+    except ResultCorrupt:  # they are counted again
         known = {}
     if known:
         return known

@@ -17,10 +17,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute
 from filelock import FileLock
+from sklearn.pipeline import Pipeline
 
 from ml_assets.answering.answers import Line, answer_rows, inputs_of, predictions_table, write_answers
 from ml_assets.answering.due import (
     Progress,
+    asked_first,
     due_rows,
     part_rows,
     read_progress,
@@ -31,11 +33,13 @@ from ml_assets.answering.due import (
 )
 from ml_assets.answering.scorers import Scorer, choose_baseline, trouble_of
 from ml_assets.declaration.model import ModelDeclaration
-from ml_assets.errors import ScoringError
+from ml_assets.errors import LakeError, ScoringError, VersionUnusable
 from ml_assets.lake.parts import may_hold
 from ml_assets.lake.results import PREDICTION_SCHEMA
-from ml_assets.lake.snapshot import Lake
+from ml_assets.lake.snapshot import Lake, Snapshot
+from ml_assets.lake.watermark import known_through
 from ml_assets.moments import as_datetime64, from_datetime64, in_utc
+from ml_assets.registry.asking import ask
 from ml_assets.registry.registry import Registry
 from ml_assets.registry.versions import Standing, Version
 
@@ -85,23 +89,24 @@ def score_due(
     folder = lake.predictions_folder(model)
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / ".lock", timeout=LOCK_SECONDS):
-        progress = read_progress(lake, model, champion)
+        line = Line(lake, registry, declaration, standing)
+        asked = asked_first(standing, line.through)
+        progress = read_progress(lake, model, asked)
         parts = lake.parts(declaration.training_set)
         pending = [part_rows(lake, declaration, part) for part in parts if progress.parts.get(part.part) != part.sha256]
         until = in_utc(as_of) if as_of else watermark_of(pending, progress)
-        line = Line(lake, registry, declaration, standing)
         files: dict[date, Path] = {}
         answers: list[pa.Table] = []
         finished = {part.part: part.sha256 for part in parts if progress.parts.get(part.part) == part.sha256}
         for rows in pending:
-            due = due_rows(lake, model, rows, champion, until)
+            due = due_rows(lake, model, rows, asked, until)
             if len(due):
                 answers.append(answer_rows(line, rows, due, until))
                 files.update(write_answers(lake, model, answers[-1]))
             if (rows.decision_at <= as_datetime64(until)).all():
                 finished[rows.part.part] = rows.part.sha256
         if pending:
-            write_progress(lake, model, Progress(finished, champion.trained_through, until))
+            write_progress(lake, model, Progress(finished, asked.trained_through, until))
     return _report(standing, champion, answers, files, until, len(pending))
 
 
@@ -127,16 +132,18 @@ def score_from_spine(lake: Lake, registry: Registry, declaration: ModelDeclarati
         )
     reason = f"{reason}; {trouble_of(standing)}" if standing.trouble else reason
     columns = lake.columns(declaration.spine)
-    scorer = choose_baseline(registry, declaration, standing, columns, declaration.spine, reason)
+    through = _trained_at_most(lake, declaration)
+    scorer = choose_baseline(registry, declaration, standing, columns, declaration.spine, reason, through=through)
+    asked = asked_first(standing, through)
     files: dict[date, Path] = {}
     answers: list[pa.Table] = []
     with FileLock(lake.predictions_folder(model) / ".lock", timeout=LOCK_SECONDS):
-        parts = [part for part in lake.parts(declaration.spine) if may_hold(part.part, champion.trained_through)]
+        parts = [part for part in lake.parts(declaration.spine) if may_hold(part.part, asked.trained_through)]
         spine = [spine_rows(lake, declaration, part) for part in parts]
-        until = max((from_datetime64(rows.decision_at.max()) for rows in spine), default=champion.trained_through)
+        until = max((from_datetime64(rows.decision_at.max()) for rows in spine), default=asked.trained_through)
         for rows in spine:
-            due = due_rows(lake, model, rows, champion, until)
-            due = due[rows.decision_at[due] > as_datetime64(champion.trained_through)]
+            due = due_rows(lake, model, rows, asked, until)
+            due = due[rows.decision_at[due] > as_datetime64(asked.trained_through)]
             if len(due):
                 inputs = inputs_of(lake, rows, due, scorer.columns)
                 answers.append(predictions_table(declaration, rows, due, scorer, inputs, [reason] * len(due), until))
@@ -155,7 +162,7 @@ def score_past(
 
     Raises:
         ScoringError: if a decision's key is not unique.
-        ArtifactError: if a champion's file is broken.
+        VersionUnusable: if a champion of that time cannot be asked.
         LakeError: if what is published cannot be read.
     """
     lake, model = lake.open(), declaration.name
@@ -182,10 +189,11 @@ def score_past(
                 version = champions[position]
                 if version.version not in scorers:
                     reason = f"Answered after the fact by version {version.version}, the champion of that time."
-                    pipeline = registry.load(version)
+                    columns = version.inputs or (declaration.decision_at,)
                     scorers[version.version] = Scorer(
-                        pipeline, version, version.sha256, version.columns, "champion", False, reason
-                    )
+                        _ask_past(registry, declaration, version), version, version.sha256, columns, "champion", False,
+                        reason,
+                    )  # fmt: skip
                 chosen = asked[of_its_time == position]
                 scorer = scorers[version.version]
                 inputs = inputs_of(lake, rows, chosen, scorer.columns)
@@ -209,6 +217,23 @@ def score_past(
         files=tuple(files[day] for day in dates),
         parts_read=parts_read,
     )
+
+
+def _ask_past(registry: Registry, declaration: ModelDeclaration, version: Version) -> Pipeline:
+    try:
+        return ask(registry, declaration, version)
+    except VersionUnusable as error:
+        raise VersionUnusable(
+            f"{version.model}: version {version.version}, the champion of that time: {error}"
+        ) from None
+
+
+def _trained_at_most(lake: Snapshot, declaration: ModelDeclaration) -> datetime | None:
+    """How far the training set goes; unknown while it cannot be trusted or read."""
+    try:
+        return known_through(lake, declaration)
+    except LakeError:
+        return None
 
 
 def _report(

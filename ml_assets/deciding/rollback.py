@@ -20,15 +20,17 @@ import pyarrow.compute
 from ml_assets.deciding.reasons import Reason
 from ml_assets.declaration.model import ModelDeclaration
 from ml_assets.declaration.schema import Watch
-from ml_assets.errors import ArtifactError, ColumnsMissing, TableMissing
+from ml_assets.errors import ColumnsMissing, TableMissing, VersionUnusable
 from ml_assets.fitting.estimators import predict
 from ml_assets.fitting.threads import limited_to
 from ml_assets.lake.decision_rows import read_rows
 from ml_assets.lake.parts import parts_between
 from ml_assets.lake.snapshot import Snapshot
+from ml_assets.lake.watermark import known_through
 from ml_assets.measuring.bootstrap import day_weights, worse_by_day
 from ml_assets.measuring.metrics import METRICS
 from ml_assets.moments import from_datetime64
+from ml_assets.registry.asking import ask
 from ml_assets.registry.registry import Registry
 
 pc: Any = pyarrow.compute  # its functions are made when it is imported, where type checkers cannot see them
@@ -98,17 +100,19 @@ def gather_watch(
     made = _made(lake, declaration, champion.version, watch.span) if previous else None
     if previous is None or made is None or not made.num_rows:
         return nothing
-    learned = (previous.declaration["task"], previous.declaration["label"])
-    if learned != (declaration.task, declaration.label):
-        text = f"it was trained for {learned[1]} ({learned[0]}), and {declaration.label} is declared now."
-        return replace(nothing, unusable=text)
     decided = made["decision_at"].to_numpy()
     since, until = from_datetime64(decided.min()), from_datetime64(decided.max())
     try:
-        opponent = registry.load(previous)
+        opponent = ask(
+            registry,
+            declaration,
+            previous,
+            published=lake.columns(declaration.training_set),
+            through=known_through(lake, declaration),
+        )
         near = parts_between((part.part for part in lake.parts(declaration.training_set)), since, until)
-        rows = read_rows(lake, declaration, previous.columns, near)
-    except (ArtifactError, ColumnsMissing) as error:
+        rows = read_rows(lake, declaration, previous.inputs, near)
+    except (VersionUnusable, ColumnsMissing) as error:
         return replace(nothing, unusable=str(error))
     places = pc.index_in(rows.keys, made["decision_key"].combine_chunks())
     judged = np.asarray(places.is_valid()) & ~np.isnan(rows.label)

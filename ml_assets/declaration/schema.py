@@ -23,6 +23,7 @@ Task = Literal["binary_classification", "regression"]
 
 SHORTEST_LEVEL = timedelta(minutes=1)
 _QUOTED = re.compile(r"'([^']+)'")
+_TYPE_NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 _WINDOWS = re.compile(r"\s*(\d+)\s+of\s+(\d+)\s*")
 
 
@@ -67,6 +68,12 @@ def _windows(found: object) -> Windows:
     return Windows(int(parts[1]), int(parts[2]))
 
 
+def _type_name(found: object) -> str:
+    if not isinstance(found, str) or not _TYPE_NAME.fullmatch(found):
+        raise ValueError("not the full name of a type such as package.module.Type")
+    return found
+
+
 @dataclass(frozen=True)
 class Owner:
     """Who answers for it."""
@@ -78,6 +85,7 @@ class Owner:
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
 Level = Annotated[timedelta, BeforeValidator(_level)]
 Moment = Annotated[datetime, BeforeValidator(_moment)]
+TypeName = Annotated[str, BeforeValidator(_type_name)]
 WindowCount = Annotated[Windows, BeforeValidator(_windows)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -216,12 +224,17 @@ class DomainBlock(_Block):
 
 
 class MlBlock(_Block):
-    """All of `config.meta.ml`."""
+    """All of `config.meta.ml`.
+
+    `trusted`: full names of types from elsewhere that the model's files may hold, as `package.module.Type`; those of
+    the shipped estimators, of scikit-learn, LightGBM and XGBoost need no naming.
+    """
 
     task: Task
     label: str
     estimator: str
     params: dict[str, Any] = {}
+    trusted: Annotated[tuple[TypeName, ...], Field(strict=False)] = ()
     features: FeatureChoice = FeatureChoice()
     evaluation: Evaluation
     gates: Gates = Gates()

@@ -14,26 +14,61 @@ import pyarrow as pa
 import pyarrow.compute
 from sklearn.base import BaseEstimator
 
-from ml_assets.fitting.encoders import Frame, as_table
+from ml_assets.fitting.encoders import Frame, as_table, numbers_of
 from ml_assets.measuring.metrics import Floats
 
 pc: Any = pyarrow.compute  # its functions are made when it is imported, where type checkers cannot see them
 
 
 class ConstantBaseline(BaseEstimator):
-    """One number for all: the base rate of a binary label, the median of any other."""
+    """The one number that no other constant beats on what it learned from: a `quantile` of the labels (0.5 is the
+    median), or their mean where none is given.
+    """
 
-    def __init__(self, task: str = "binary_classification") -> None:
-        self.task = task
+    def __init__(self, quantile: float | None = None) -> None:
+        self.quantile = quantile
 
     def fit(self, X: Frame, y: Floats) -> Self:  # noqa: ARG002 (scikit-learn's signature)
         """Learns the number."""
-        self.value_ = float(np.mean(y) if self.task == "binary_classification" else np.median(y))
+        self.value_ = float(np.mean(y) if self.quantile is None else np.quantile(y, self.quantile))
         return self
 
     def predict_value(self, X: Frame) -> Floats:
         """The number, once a row: float64, shape (rows,)."""
         return np.full(as_table(X).num_rows, self.value_)
+
+
+class ColumnBaseline(BaseEstimator):
+    """The value of a column times a factor, such as what was spent last month; `otherwise_`, the number that a
+    `ConstantBaseline` of this `quantile` would give, where the column has no value.
+
+    With `lowest` and `highest` (0 and 1 for a probability) it answers nothing beyond them.
+    """
+
+    def __init__(
+        self,
+        column: str = "",
+        factor: float = 1.0,
+        quantile: float | None = None,
+        lowest: float | None = None,
+        highest: float | None = None,
+    ) -> None:
+        self.column = column
+        self.factor = factor
+        self.quantile = quantile
+        self.lowest = lowest
+        self.highest = highest
+
+    def fit(self, X: Frame, y: Floats) -> Self:
+        """Learns the number for rows without a value."""
+        self.otherwise_ = ConstantBaseline(self.quantile).fit(X, y).value_
+        return self
+
+    def predict_value(self, X: Frame) -> Floats:
+        """The values: float64, shape (rows,)."""
+        values = numbers_of(as_table(X)[self.column]) * self.factor
+        found = np.where(np.isfinite(values), values, self.otherwise_)
+        return found if self.lowest is None and self.highest is None else np.clip(found, self.lowest, self.highest)
 
 
 class RatesBaseline(BaseEstimator):

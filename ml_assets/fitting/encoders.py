@@ -57,7 +57,7 @@ class FeatureEncoder(TransformerMixin, BaseEstimator):
         for position, (name, categories) in enumerate(zip(self.categorical, self.categories_, strict=True)):
             matrix[:, position] = _codes(table[name], categories)
         for position, name in enumerate(self.numeric, start=len(self.categorical)):
-            matrix[:, position] = _numbers(table[name])
+            matrix[:, position] = numbers_of(table[name])
         return matrix
 
     def _frequent(self, column: pa.ChunkedArray) -> list[str]:
@@ -108,7 +108,8 @@ def _codes(column: pa.ChunkedArray, categories: Sequence[str]) -> Floats:
     return np.concatenate(codes) if codes else np.zeros(0)
 
 
-def _numbers(column: pa.ChunkedArray) -> Floats:
+def numbers_of(column: pa.ChunkedArray) -> Floats:
+    """A column of numbers or booleans as float64, NaN where missing."""
     if pa.types.is_boolean(column.type):
         column = column.cast(pa.uint8())
     return column.cast(pa.float64(), safe=False).to_numpy()

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ml_assets.declaration.model import ModelDeclaration
-from ml_assets.errors import ArtifactError, TrainingError
+from ml_assets.errors import TrainingError, VersionUnusable
 from ml_assets.fitting.estimators import predict
 from ml_assets.fitting.splitting import judged_between, known_by
 from ml_assets.fitting.training import fit_baselines, honest_side
@@ -22,8 +22,10 @@ from ml_assets.judging.evidence import CANDIDATE, CHAMPION, Evidence
 from ml_assets.judging.reliance import reliance
 from ml_assets.lake.decision_rows import DecisionRows, read_rows
 from ml_assets.lake.snapshot import Snapshot
+from ml_assets.lake.watermark import known_through
 from ml_assets.measuring.metrics import METRICS, Floats, measure
 from ml_assets.moments import as_datetime64
+from ml_assets.registry.asking import ask, why_not_suited
 from ml_assets.registry.registry import Registry
 from ml_assets.registry.versions import Version
 
@@ -40,9 +42,10 @@ def judge(
     now: Clock,
 ) -> Evidence:
     published = set(lake.columns(declaration.training_set))
-    unusable = _why_unusable(champion, declaration, published)
-    extra = champion.columns if champion and not unusable else ()
-    every_row = read_rows(lake, declaration, (*version.columns, *extra))
+    through = known_through(lake, declaration)
+    unusable = why_not_suited(champion, declaration, published, through) if champion else None
+    extra = champion.inputs if champion and not unusable else ()
+    every_row = read_rows(lake, declaration, (*version.inputs, *extra))
     rows = judged_between(every_row, version.window_start, version.as_of)
     if not len(rows):
         raise TrainingError(
@@ -51,9 +54,9 @@ def judge(
             f"{version.as_of:%Y-%m-%d %H:%M}; widen evaluation.window or land later data"
         )
     task = declaration.task
-    twin_model = registry.load(version, "twin")
+    twin_model = registry.load(version, "twin", declaration.trusted)
     twin = predict(twin_model, rows.inputs, task)
-    final = registry.load(version)
+    final = registry.load(version, trusted=declaration.trusted)
     refit = predict(final, rows.inputs, task)
     lake.write_reference_predictions(declaration.name, version.version, twin)
     lake.write_reliance(declaration.name, version.version, reliance(twin_model, rows, declaration))
@@ -73,8 +76,8 @@ def judge(
         side, trained_through = honest_side(champion, version.window_start)
         compared_from = max(version.window_start, trained_through)
         try:
-            opponent = registry.load(champion, side)
-        except ArtifactError as error:
+            opponent = ask(registry, declaration, champion, side, published=published, through=through)
+        except VersionUnusable as error:
             unusable, side, compared_from = str(error), None, None
         else:
             unseen = rows.decision_at > as_datetime64(compared_from)
@@ -103,16 +106,6 @@ def judge(
         latency_milliseconds=_latency(final, rows, task, now) if declaration.gates.max_latency_milliseconds else None,
         rolled_back=version.rolled_back,
     )
-
-
-def _why_unusable(champion: Version | None, declaration: ModelDeclaration, published: set[str]) -> str | None:
-    if champion is None:
-        return None
-    if (champion.declaration["task"], champion.declaration["label"]) != (declaration.task, declaration.label):
-        learned = f"{champion.declaration['label']} ({champion.declaration['task']})"
-        return f"it was trained for {learned}, and {declaration.label} is declared now."
-    missing = [name for name in champion.columns if name not in published]
-    return f"{declaration.training_set} has no column {', '.join(missing)} any more." if missing else None
 
 
 def _loss(declaration: ModelDeclaration, rows: DecisionRows, prediction: Floats) -> float:

@@ -14,6 +14,8 @@ from uuid import uuid4
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ml_assets.errors import ResultCorrupt
+
 
 def parquet_bytes(table: pa.Table) -> bytes:
     """The table as Parquet: no index, no pandas metadata, no clock; the same rows give the same bytes."""
@@ -43,9 +45,36 @@ def write_if_other(path: Path, content: bytes) -> Path:
     return path
 
 
-def read_parquet(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
-    """The rows of one file, or only some of its columns."""
-    return pq.ParquetFile(path).read(columns=list(columns) if columns else None)
+def read_parquet(path: Path, remedy: str, columns: Sequence[str] | None = None) -> pa.Table:
+    """The rows of one file, or only some of its columns (those that it has); the checksums of its pages are verified.
+
+    Raises:
+        ResultCorrupt: naming the file and the remedy.
+    """
+    try:
+        file = pq.ParquetFile(path, page_checksum_verification=True)
+        names = file.schema_arrow.names
+        return file.read(columns=None if columns is None else [name for name in columns if name in names])
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError, pa.ArrowException) as error:  # whatever pyarrow makes of broken bytes
+        raise ResultCorrupt(f"{path}: cannot be read ({_first_line(error)}); {remedy}") from None
+
+
+def read_row_count(path: Path, remedy: str) -> int:
+    """The rows of one file, from its footer alone.
+
+    Raises:
+        ResultCorrupt: naming the file and the remedy.
+    """
+    try:
+        return pq.read_metadata(path).num_rows
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise ResultCorrupt(f"{path}: cannot be read ({_first_line(error)}); {remedy}") from None
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def unfinished_files(root: Path, before: float) -> tuple[Path, ...]:

@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from ml_assets.lake.files import parquet_bytes, read_parquet, write_if_other, write_whole
+from ml_assets.errors import ResultCorrupt
+from ml_assets.lake.files import parquet_bytes, read_parquet, read_row_count, write_if_other, write_whole
 from ml_assets.measuring.metrics import Floats
 
 PREDICTION_SCHEMA = pa.schema(
@@ -31,6 +31,7 @@ PREDICTION_SCHEMA = pa.schema(
         ("prediction_status", pa.string()),
         ("status_reason", pa.string()),
         ("scored_as_of", pa.timestamp("us")),
+        ("inputs_hash", pa.string()),
     ]
 )
 EVALUATION_SCHEMA = pa.schema(
@@ -57,6 +58,19 @@ RELIANCE_SCHEMA = pa.schema(
 NULL_SHARE_SCHEMA = pa.schema(
     [("model", pa.string()), ("version", pa.int32()), ("feature", pa.string()), ("null_share", pa.float64())]
 )
+# What helps where a file is broken.
+_PREDICTIONS = (
+    "restore it from a backup; without one, move it aside: its decisions are then answered anew, and what was answered "
+    "before is lost"
+)
+_SHADOW = "remove it: the challenger answers its decisions again"
+_FIGURES = (
+    "it is derived: remove it and the files of this version in registry/evidence/, and materialize the model's "
+    "evaluation again"
+)
+_COUNTS = "it is derived: remove it, and it is worked out again"
+# Columns that files of older releases lack.
+_ADDED = ("inputs_hash",)
 _DATE_FILE = re.compile(r"\d{4}-\d\d-\d\d\.parquet")
 
 
@@ -80,7 +94,7 @@ class Results:
             if folder.exists()
             else []
         )
-        return {date.fromisoformat(path.stem): pq.read_metadata(path).num_rows for path in files}
+        return {date.fromisoformat(path.stem): read_row_count(path, _PREDICTIONS) for path in files}
 
     def prediction_dates(self, model: str, shadow: int | None = None) -> tuple[date, ...]:
         """The decision dates that have a predictions file; a listing of names, no file is opened."""
@@ -97,17 +111,20 @@ class Results:
         columns: Sequence[str] | None = None,
         shadow: int | None = None,
     ) -> pa.Table:
-        """The model's predictions, of all decision dates or of those given, ordered by date and key."""
+        """The model's predictions, of all decision dates or of those given, ordered by date and key; a column that
+        older files lack (`inputs_hash`) is null there.
+
+        Raises:
+            ResultCorrupt: if a file is broken.
+        """
         present = self.prediction_dates(model, shadow)
         chosen = present if dates is None else sorted(set(dates) & set(present))
         folder = self.predictions_folder(model, shadow)
-        pieces = [read_parquet(folder / f"{day}.parquet", columns) for day in chosen]
-        names = columns or PREDICTION_SCHEMA.names
-        return (
-            pa.concat_tables(pieces)
-            if pieces
-            else pa.schema([PREDICTION_SCHEMA.field(name) for name in names]).empty_table()
-        )
+        remedy = _PREDICTIONS if shadow is None else _SHADOW
+        names = list(columns or PREDICTION_SCHEMA.names)
+        schema = pa.schema([PREDICTION_SCHEMA.field(name) for name in names])
+        pieces = [_in_form(folder / f"{day}.parquet", schema, remedy) for day in chosen]
+        return pa.concat_tables([schema.empty_table(), *pieces])
 
     def write_predictions(self, model: str, day: date, rows: pa.Table, shadow: int | None = None) -> Path:
         """Replaces one decision date's predictions, whole or not at all."""
@@ -120,7 +137,8 @@ class Results:
         """Every judged version's figures, ordered by version."""
         folder = self.root / "evaluations" / model
         files = sorted(folder.glob("*.parquet"), key=lambda path: int(path.stem)) if folder.exists() else []
-        return pa.concat_tables([read_parquet(path) for path in files]) if files else EVALUATION_SCHEMA.empty_table()
+        pieces = [_in_form(path, EVALUATION_SCHEMA, _FIGURES) for path in files]
+        return pa.concat_tables([EVALUATION_SCHEMA.empty_table(), *pieces])
 
     def write_evaluation(self, model: str, version: int, rows: pa.Table) -> Path:
         """Replaces one version's figures, whole or not at all; the very same bytes are not written again."""
@@ -137,7 +155,7 @@ class Results:
     def read_reference_predictions(self, model: str, version: int) -> tuple[Floats, npt.NDArray[np.int64]]:
         """The values of `write_reference_predictions`, rising, and how often each came; empty if not judged."""
         path = self.root / "reference_predictions" / model / f"{version}.parquet"
-        table = read_parquet(path) if path.exists() else REFERENCE_SCHEMA.empty_table()
+        table = _in_form(path, REFERENCE_SCHEMA, _FIGURES) if path.exists() else REFERENCE_SCHEMA.empty_table()
         return table["prediction"].to_numpy(), table["row_count"].to_numpy()
 
     def write_reliance(self, model: str, version: int, reliance: Mapping[str, float]) -> Path:
@@ -149,7 +167,7 @@ class Results:
     def read_reliance(self, model: str, version: int) -> dict[str, float]:
         """By feature; empty if the version was never judged."""
         path = self.root / "reliance" / model / f"{version}.parquet"
-        rows = read_parquet(path).to_pylist() if path.exists() else []
+        rows = _in_form(path, RELIANCE_SCHEMA, _FIGURES).to_pylist() if path.exists() else []
         return {row["feature"]: row["reliance"] for row in rows}
 
     def write_null_shares(self, model: str, version: int, shares: Mapping[str, float]) -> Path:
@@ -161,5 +179,20 @@ class Results:
     def read_null_shares(self, model: str, version: int) -> dict[str, float]:
         """By feature; empty if they were never counted."""
         path = self.root / "null_shares" / model / f"{version}.parquet"
-        rows = read_parquet(path).to_pylist() if path.exists() else []
+        rows = _in_form(path, NULL_SHARE_SCHEMA, _COUNTS).to_pylist() if path.exists() else []
         return {row["feature"]: row["null_share"] for row in rows}
+
+
+def _in_form(path: Path, schema: pa.Schema, remedy: str) -> pa.Table:
+    """The rows of one file as the schema has them; the file may be of a release that lacked its last columns."""
+    table = read_parquet(path, remedy, schema.names)
+    absent = [name for name in schema.names if name not in table.column_names]
+    needed = [name for name in absent if name not in _ADDED]
+    if needed:
+        raise ResultCorrupt(f"{path}: has no column {', '.join(needed)}; {remedy}")
+    for name in absent:
+        table = table.append_column(schema.field(name), pa.nulls(table.num_rows, schema.field(name).type))
+    try:
+        return table.select(schema.names).cast(schema)
+    except (ValueError, pa.ArrowException) as error:
+        raise ResultCorrupt(f"{path}: its columns are of other types ({error}); {remedy}") from None

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from time import process_time
 
-import numpy as np
 import pyarrow as pa
 
 from ml_assets.declaration.model import ModelDeclaration
@@ -21,10 +20,11 @@ from ml_assets.judging.evaluation import overall_scores
 from ml_assets.judging.evidence import CANDIDATE, Evidence
 from ml_assets.judging.judge import Clock, judge
 from ml_assets.judging.remembered import load_evidence, question_of, save_evidence
-from ml_assets.lake.decision_rows import moments, read_rows
+from ml_assets.lake.decision_rows import read_rows
 from ml_assets.lake.results import EVALUATION_SCHEMA
 from ml_assets.lake.snapshot import Lake
-from ml_assets.moments import earlier, from_datetime64, in_utc
+from ml_assets.lake.watermark import known_through
+from ml_assets.moments import earlier, in_utc
 from ml_assets.registry.registry import Registry
 from ml_assets.registry.versions import Version
 
@@ -46,15 +46,10 @@ def watermark(lake: Lake, declaration: ModelDeclaration) -> datetime:
     Raises:
         TrainingError: if it has no rows.
     """
-    table = lake.open().read(declaration.training_set, [declaration.decision_at, declaration.label_known_at])
-    times = (
-        np.concatenate([moments(column) for column in table.columns])
-        if table.num_rows
-        else np.zeros(0, "datetime64[us]")
-    )
-    if not len(times[~np.isnat(times)]):
+    through = known_through(lake.open(), declaration)
+    if through is None:
         raise TrainingError(f"{declaration.training_set} has no rows yet; land data and run dbt build")
-    return from_datetime64(times[~np.isnat(times)].max())
+    return through
 
 
 def make_candidate(

@@ -162,7 +162,7 @@ def rollback(registry: Registry, log: DecisionLog, model: str, *, now: Clock, re
     if present is None or previous is None:
         state = "has no champion yet" if present is None else f"has only had one champion, version {present.version}"
         raise NoChampion(f"{model}: {state}; there is nothing to go back to. Train and promote another version instead")
-    registry.load(previous)  # a champion that cannot be read is no way back: this raises before anything moves
+    registry.artifacts.verified_bytes(previous.sha256)  # one that cannot be read is no way back: before anything moves
     logged = _rollback_begun(log, model, previous, present) or log.append(
         decided_at=now(),
         as_of=previous.as_of,

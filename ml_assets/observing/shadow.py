@@ -22,17 +22,19 @@ import pyarrow.compute
 from ml_assets.deciding.log import DecisionLog
 from ml_assets.deciding.shadow import challenger_in_shadow
 from ml_assets.declaration.model import ModelDeclaration
-from ml_assets.errors import PerennialError
+from ml_assets.errors import PerennialError, ResultCorrupt
 from ml_assets.fitting.estimators import predict
 from ml_assets.fitting.threads import limited_to
 from ml_assets.judging.evidence import ShadowEvidence
 from ml_assets.lake.decision_rows import DecisionRows, read_rows
+from ml_assets.lake.inputs_hash import inputs_hash
 from ml_assets.lake.parts import parts_between
 from ml_assets.lake.results import PREDICTION_SCHEMA
 from ml_assets.lake.snapshot import Lake, Snapshot
 from ml_assets.measuring.bootstrap import day_weights, worse_by_day
 from ml_assets.measuring.metrics import METRICS
 from ml_assets.moments import as_datetime64, from_datetime64
+from ml_assets.registry.asking import ask, in_words, why_silent
 from ml_assets.registry.registry import Registry
 from ml_assets.registry.versions import Version
 
@@ -67,7 +69,7 @@ def score_in_shadow(
     try:
         return ShadowReport(challenger.version, _answer_open(lake.open(), registry, declaration, challenger), None)
     except Exception as error:  # whatever a model from elsewhere raises: nobody was to be told of it
-        return ShadowReport(challenger.version, 0, _words(error))
+        return ShadowReport(challenger.version, 0, in_words(error))
 
 
 def gather_shadow(
@@ -91,8 +93,8 @@ def gather_shadow(
         nothing,
         since=since,
         served=from_datetime64(decided[-1]) - since,
-        problem=_why_silent(lake, registry, declaration, challenger),
-        champion_unusable=_why_silent(lake, registry, declaration, champion),
+        problem=why_silent(lake, registry, declaration, challenger),
+        champion_unusable=why_silent(lake, registry, declaration, champion),
     )
     own = made.filter(pa.array(by_champion & (decided > as_datetime64(since))))
     rows = _rows_of(lake, declaration, (), own)
@@ -124,8 +126,8 @@ def _answer_open(lake: Snapshot, registry: Registry, declaration: ModelDeclarati
     unanswered = made.filter(pc.invert(pc.is_in(made["decision_key"], own["decision_key"].combine_chunks())))
     if not unanswered.num_rows:
         return 0
-    rows = _rows_of(lake, declaration, challenger.columns, unanswered)
-    answers = predict(registry.load(challenger), rows.inputs, declaration.task)
+    rows = _rows_of(lake, declaration, challenger.inputs, unanswered)
+    answers = predict(ask(registry, declaration, challenger), rows.inputs, declaration.task)
     scored = unanswered.take(pc.index_in(rows.keys, unanswered["decision_key"].combine_chunks()))
     table = pa.table(
         {
@@ -135,6 +137,7 @@ def _answer_open(lake: Snapshot, registry: Registry, declaration: ModelDeclarati
             "prediction": answers,
             "prediction_status": pa.repeat(STATUS, len(rows)),
             "status_reason": pa.nulls(len(rows), pa.string()),
+            "inputs_hash": inputs_hash(rows.inputs, challenger.inputs),
         }
     )
     table = table.select(PREDICTION_SCHEMA.names).cast(PREDICTION_SCHEMA)
@@ -162,30 +165,9 @@ def _read_own(lake: Lake, challenger: Version, dates: Sequence[date] | None = No
     for day in lake.prediction_dates(model, shadow=version) if dates is None else dates:
         try:
             pieces.append(lake.read_predictions(model, [day], shadow=version).cast(PREDICTION_SCHEMA))
-        except (OSError, ValueError):  # pyarrow's own errors are among these
+        except ResultCorrupt:
             continue
     return pa.concat_tables(pieces)
-
-
-def _why_silent(lake: Snapshot, registry: Registry, declaration: ModelDeclaration, version: Version) -> str | None:
-    """Why a version cannot answer the training set as it is published now; None if it can be asked."""
-    missing = [name for name in version.columns if name not in lake.columns(declaration.training_set)]
-    if missing:
-        return f"{declaration.training_set} has no column {', '.join(missing)} any more."
-    try:
-        predict(registry.load(version), _newest_row(lake, declaration, version), declaration.task)
-    except Exception as error:  # whatever a model from elsewhere raises
-        return _words(error)
-    return None
-
-
-def _newest_row(lake: Snapshot, declaration: ModelDeclaration, version: Version) -> pa.Table:
-    newest = lake.parts(declaration.training_set)[-1].part
-    return read_rows(lake, declaration, version.columns, [newest]).inputs.slice(0, 1)
-
-
-def _words(error: Exception) -> str:
-    return str(error) if isinstance(error, PerennialError) else f"{type(error).__name__}: {error}"
 
 
 def _answers(predictions: pa.Table, rows: DecisionRows) -> Any:

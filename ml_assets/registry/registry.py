@@ -16,21 +16,22 @@ whenever it would say something else.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import cached_property, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, TypeVar
 
 from filelock import FileLock
 
-from ml_assets.errors import NoChampion, RegistryUnreachable, VersionMissing
+from ml_assets.errors import ChampionUnknown, NoChampion, RegistryUnreachable, VersionMissing, VersionUnreadable
 from ml_assets.fitting.training import Candidate
 from ml_assets.moments import text_of
 from ml_assets.registry.artifacts import ArtifactStore
 from ml_assets.registry.reachability import check_database, is_of_the_database, unreachable
-from ml_assets.registry.tracking import NO_SUCH, ROLLED_BACK, connect, log_run, version_of
-from ml_assets.registry.versions import Standing, Version, last_seen, remember
+from ml_assets.registry.tracking import NO_SUCH, ROLLED_BACK, SEAL, connect, log_figures, log_run, seal_of, version_of
+from ml_assets.registry.versions import Standing, Version, last_seen, remember, seen_path
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -64,14 +65,13 @@ class Registry:
     """The registry below one folder: `mlflow.db`, `models/`, `champions/`, and a lock.
 
     Args:
-        trusted: full names of further types that the declared estimators need.
         log: the decision log of the home, if there is one; one with lines tells that the registry has been in use.
     """
 
-    def __init__(self, root: Path, trusted: tuple[str, ...] = (), log: Path | None = None) -> None:
+    def __init__(self, root: Path, log: Path | None = None) -> None:
         self.root = root
         self.log = log
-        self.artifacts = ArtifactStore(root / "models", trusted)
+        self.artifacts = ArtifactStore(root / "models")
 
     @_asks
     def log_candidate(self, candidate: Candidate) -> Version:
@@ -83,10 +83,10 @@ class Registry:
             present = self.find(declaration.name, candidate.candidate_fingerprint)
             if present is not None and self.has_files(present):
                 return present
+            fits = {"sha256": candidate.final, "twin_sha256": candidate.twin, "fallback_sha256": candidate.fallback}
             files = {
-                "sha256": self.artifacts.save(candidate.final.model),
-                "twin_sha256": self.artifacts.save(candidate.twin.model),
-                "fallback_sha256": self.artifacts.save(candidate.fallback.model) if candidate.fallback else "",
+                name: self.artifacts.save(fitted.model, declaration.trusted) if fitted else ""
+                for name, fitted in fits.items()
             }
             if present is not None:
                 return present
@@ -108,6 +108,7 @@ class Registry:
                 "schema": json.dumps(declaration.schema),
                 "declaration": json.dumps(declaration.as_dict(), sort_keys=True),
             }
+            tags[SEAL] = seal_of(tags)
             run_id = log_run(
                 self._client,
                 self.root,
@@ -127,15 +128,8 @@ class Registry:
     @_asks
     def log_metrics(self, version: Version, metrics: Mapping[str, float]) -> None:
         """Remembers figures about a version, in one call; a figure logged before is replaced by the newer one."""
-        from mlflow.entities import Metric
-
-        if not metrics:
-            return
-        stamp = int(version.as_of.timestamp() * 1000)
         with self._locked():
-            self._client.log_batch(
-                version.run_id, metrics=[Metric(name, value, stamp, 0) for name, value in metrics.items()]
-            )
+            log_figures(self._client, version, metrics)
 
     @_asks
     def get(self, model: str, version: int) -> Version:
@@ -165,13 +159,22 @@ class Registry:
 
     @_asks
     def versions(self, model: str) -> tuple[Version, ...]:
-        """Every version of a model, oldest first."""
-        found = self._client.search_model_versions(f"name = '{model}'", max_results=10_000)
-        return tuple(sorted((version_of(self._client, one) for one in found), key=lambda version: version.version))
+        """Every version of a model, oldest first; one whose tags cannot be read is left out (see `unreadable`)."""
+        return tuple(one for one in self._every_version(model) if isinstance(one, Version))
+
+    @_asks
+    def unreadable(self, model: str) -> tuple[str, ...]:
+        """What is wrong with the versions that `versions` leaves out, one sentence each, oldest first."""
+        return tuple(str(one) for one in self._every_version(model) if not isinstance(one, Version))
 
     @_asks
     def champion(self, model: str) -> Version | None:
-        """The version that serves; None before the first promotion."""
+        """The version that serves; None before the first promotion.
+
+        Raises:
+            ChampionUnknown: if there was one, and the registry does not say which any more.
+            VersionUnreadable: if what is remembered of it is not what was written.
+        """
         number = self._champion_number(model)
         return None if number is None else self.get(model, number)
 
@@ -195,22 +198,23 @@ class Registry:
         return None
 
     def standing(self, model: str) -> Standing:
-        """The champion and the one before it; if the registry cannot be asked, those that were last seen.
+        """The champion and the one before it; if the registry cannot say who that is, those that were last seen.
 
         Raises:
-            RegistryUnreachable: if it cannot be asked and no champion was ever seen.
+            RegistryError: if it cannot say, and no champion was ever seen.
         """
         try:
-            standing = Standing(self.champion(model), self.previous_champion(model))
-        except RegistryUnreachable as error:
+            trouble = self._put_alias_back(model)
+            standing = Standing(self.champion(model), self._readable_previous(model))
+        except (RegistryUnreachable, ChampionUnknown, VersionUnreadable) as error:
             seen = last_seen(self.root, model)
             if seen is None or seen.champion is None:
                 raise
-            return Standing(seen.champion, seen.previous, error.trouble)
+            return Standing(seen.champion, seen.previous, getattr(error, "trouble", str(error)))
         if standing != last_seen(self.root, model):
             with suppress(OSError), self._locked():  # it is needed only when all else fails
                 self._remember(model)
-        return standing
+        return replace(standing, trouble=trouble)
 
     @_asks
     def promote(self, model: str, version: int) -> Version:
@@ -221,8 +225,11 @@ class Registry:
         """
         with self._locked():
             chosen = self.get(model, version)
-            line = self._line(model)
-            if line[-1:] != [version]:
+            line, alias = self._recorded(model)
+            if alias and alias.isdecimal():
+                line = self._line(model)
+            if (line[-1:], alias) != ([version], str(version)):
+                line = line[:-1] if line[-1:] == [version] else line
                 self._client.set_registered_model_tag(model, _LINE, json.dumps([*line, version]))
                 self._client.set_registered_model_alias(model, ALIAS, str(version))
             self._remember(model)
@@ -252,8 +259,13 @@ class Registry:
             self._remember(model)
             return now
 
-    def load(self, version: Version, which: Literal["final", "twin", "fallback"] = "final") -> Pipeline:
-        """One of a version's models, verified.
+    def load(
+        self,
+        version: Version,
+        which: Literal["final", "twin", "fallback"] = "final",
+        trusted: Sequence[str] = (),
+    ) -> Pipeline:
+        """One of a version's models, verified; `trusted` are the types that the model's declaration allows its files.
 
         Raises:
             ArtifactError: if the file is gone, changed or not trusted.
@@ -265,10 +277,10 @@ class Registry:
                 f"{version.model}: version {version.version} has no {which} model; declare service.fallback: baseline "
                 "and train again"
             )
-        return self.artifacts.load(sha256)
+        return self.artifacts.load(sha256, trusted)
 
     def _remember(self, model: str) -> None:
-        standing = Standing(self.champion(model), self.previous_champion(model))
+        standing = Standing(self.champion(model), self._readable_previous(model))
         if standing != last_seen(self.root, model):
             remember(self.root, model, standing)
 
@@ -279,23 +291,76 @@ class Registry:
                 return folder
         return self.log if self.log and self.log.exists() and self.log.stat().st_size else None
 
+    def _every_version(self, model: str) -> list[Version | VersionUnreadable]:
+        found = self._client.search_model_versions(f"name = '{model}'", max_results=10_000)
+        return [self._read(one) for one in sorted(found, key=lambda one: int(one.version))]
+
+    def _read(self, found: Any) -> Version | VersionUnreadable:
+        try:
+            return version_of(self._client, found)
+        except VersionUnreadable as error:
+            return error
+
+    def _readable_previous(self, model: str) -> Version | None:
+        """The champion before the present one, if it can be read: it is needed only where the present one fails."""
+        try:
+            return self.previous_champion(model)
+        except VersionUnreadable:
+            return None
+
     def _champion_number(self, model: str) -> int | None:
-        aliases = self._registered(model).get("aliases", {})
-        return int(aliases[ALIAS]) if ALIAS in aliases else None
+        line = self._line(model)
+        return line[-1] if line else None
 
     def _line(self, model: str) -> list[int]:
         """The champions up to the present one, oldest first; the alias is what counts if a crash came between it and
         the line.
         """
-        registered = self._registered(model)
-        line = [int(number) for number in json.loads(registered.get("tags", {}).get(_LINE, "[]"))]
-        alias = registered.get("aliases", {}).get(ALIAS)
-        if alias is None:
-            return []
+        line, alias = self._recorded(model)
+        seen = last_seen(self.root, model)
+        champion = seen.champion.version if seen and seen.champion else None
+        if alias is None and seen is not None and champion is None:
+            return []  # also where a crash came between the first champion's line and its alias
+        if alias is None or not alias.isdecimal():
+            if line and line[-1] == champion:  # two records agree, and `standing` puts the alias back
+                return line
+            raise ChampionUnknown(model, self._alias_trouble(alias), self._remedy(model))
         number = int(alias)
         if number in line:
             return line[: len(line) - line[::-1].index(number)]
         return [*line, number]
+
+    def _recorded(self, model: str) -> tuple[list[int], str | None]:
+        """The line of champions and the alias as they stand in the database; a line that is none counts as empty."""
+        registered = self._registered(model)
+        try:
+            line = [int(number) for number in json.loads(registered.get("tags", {}).get(_LINE, "[]"))]
+        except (ValueError, TypeError):
+            line = []
+        alias = registered.get("aliases", {}).get(ALIAS)
+        return line, None if alias is None else str(alias)
+
+    @_asks
+    def _put_alias_back(self, model: str) -> str | None:
+        """Names the champion again, if the database has lost its name and two other records agree on it; says so."""
+        _, alias = self._recorded(model)
+        if alias is not None and alias.isdecimal():
+            return None
+        number = self._champion_number(model)
+        if number is None:
+            return None
+        with self._locked():
+            self._client.set_registered_model_alias(model, ALIAS, str(number))
+        return f"{self._alias_trouble(alias)}; it was put back"
+
+    def _alias_trouble(self, alias: str | None) -> str:
+        return f"in mlflow.db the alias {ALIAS!r} " + ("is gone" if alias is None else f"names {alias!r}, no version")
+
+    def _remedy(self, model: str) -> str:
+        return (
+            "restore mlflow.db from a backup; if it is right that there is no champion, move "
+            f"{seen_path(self.root, model)} aside, and the next version that passes becomes champion"
+        )
 
     def _registered(self, model: str) -> dict[str, Any]:
         from mlflow.exceptions import MlflowException

@@ -6,6 +6,7 @@ champion (`registry.py`), model files (`artifacts.py`).
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import os
@@ -13,6 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ml_assets.errors import VersionUnreadable
 from ml_assets.moments import moment_of
 from ml_assets.registry.versions import Version
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
 NO_SUCH = "RESOURCE_DOES_NOT_EXIST"
 ROLLED_BACK = "rolled_back"
+SEAL = "perennial.seal"
 _LONGEST_PARAM = 500
 
 
@@ -79,7 +82,49 @@ def log_run(client: MlflowClient, root: Path, model: str, tags: Mapping[str, str
     return run.info.run_id
 
 
+def log_figures(client: MlflowClient, version: Version, figures: Mapping[str, float]) -> None:
+    """Writes a version's figures. Of a figure with several values MLflow keeps the one of the latest step, and of
+    several at one step the largest: so another value gets a step of its own.
+    """
+    from mlflow.entities import Metric
+
+    present = client.get_run(version.run_id).data.metrics
+    stamp = int(version.as_of.timestamp() * 1000)
+    news = []
+    for name, value in figures.items():
+        if name in present and present[name] == value:
+            continue
+        before = client.get_metric_history(version.run_id, name) if name in present else []
+        news.append(Metric(name, value, stamp, max((one.step for one in before), default=-1) + 1))
+    if news:
+        client.log_batch(version.run_id, metrics=news)
+
+
+def seal_of(tags: Mapping[str, str]) -> str:
+    """sha256 over a version's tags as they were first written; what is marked later is not among them."""
+    kept = {name: value for name, value in tags.items() if name not in (SEAL, ROLLED_BACK)}
+    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
+
+
 def version_of(client: MlflowClient, found: Any) -> Version:
+    """What is remembered of a version.
+
+    Raises:
+        VersionUnreadable: if its tags are not those that were written. (Versions of older releases carry no seal.)
+    """
+    where = f"{found.name}: version {found.version} in mlflow.db"
+    remedy = "it is not used. Restore mlflow.db from a backup, or train and promote another version"
+    if SEAL in found.tags and found.tags[SEAL] != seal_of(found.tags):
+        raise VersionUnreadable(f"{where}: its tags are not those that were written when it was trained; {remedy}")
+    try:
+        return _read_version(client, found)
+    except KeyError as error:
+        raise VersionUnreadable(f"{where}: its tag {error.args[0]} is missing; {remedy}") from None
+    except (ValueError, TypeError, OverflowError, AttributeError) as error:
+        raise VersionUnreadable(f"{where}: one of its tags is no such value ({error}); {remedy}") from None
+
+
+def _read_version(client: MlflowClient, found: Any) -> Version:
     tags = found.tags
     return Version(
         model=found.name,

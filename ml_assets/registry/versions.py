@@ -13,6 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from ml_assets.declaration.model import BASELINES, columns_named
 from ml_assets.lake.files import write_whole
 from ml_assets.moments import moment_of, text_of
 
@@ -48,11 +49,18 @@ class Version:
     metrics: Mapping[str, float]
 
     @property
+    def inputs(self) -> tuple[str, ...]:
+        """The columns of the training set that its final model and its twin take."""
+        if self.declaration["estimator"] in BASELINES:
+            return columns_named(self.declaration["estimator"], self.declaration["params"])
+        return tuple(name for name, _ in self.schema)
+
+    @property
     def columns(self) -> tuple[str, ...]:
-        """The columns of the training set that its models take: its features, and what its baselines group by."""
+        """The columns of the training set that its models take: its features, and those that its baselines name."""
         holders = [self.declaration, *self.declaration["baselines"]]
-        grouped = [str(name) for holder in holders for name in holder["params"].get("by", ())]
-        return tuple(dict.fromkeys([*(name for name, _ in self.schema), *grouped]))
+        named = [name for holder in holders for name in columns_named(holder["estimator"], holder["params"])]
+        return tuple(dict.fromkeys([*(name for name, _ in self.schema), *named]))
 
     def as_json(self) -> dict[str, Any]:
         """All of it as plain JSON values."""
@@ -85,7 +93,7 @@ class Standing:
 def last_seen(root: Path, model: str) -> Standing | None:
     """What `remember` wrote last; nobody, if it never did; None if that cannot be read."""
     try:
-        found = json.loads(_path(root, model).read_text())
+        found = json.loads(seen_path(root, model).read_text())
         champion, previous = (
             Version.from_json(found[which]) if found[which] else None for which in ("champion", "previous")
         )
@@ -98,7 +106,7 @@ def last_seen(root: Path, model: str) -> Standing | None:
 
 def remember(root: Path, model: str, standing: Standing) -> None:
     """Replaces what was last seen, whole or not at all."""
-    path = _path(root, model)
+    path = seen_path(root, model)
     if standing.champion is None:
         path.unlink(missing_ok=True)
         return
@@ -109,7 +117,8 @@ def remember(root: Path, model: str, standing: Standing) -> None:
     write_whole(path, json.dumps(found, indent=1, sort_keys=True).encode())
 
 
-def _path(root: Path, model: str) -> Path:
+def seen_path(root: Path, model: str) -> Path:
+    """The file of the champion last seen."""
     return root / "champions" / f"{model}.json"
 
 

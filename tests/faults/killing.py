@@ -33,8 +33,10 @@ PHASES = {
     "evaluation": "judge",
     "champion": "promote",
     "predictions": "score",
-    "dbt": "build",
-    "dbt_2": "watch",
+    "dbt": "look",
+    "dbt_2": "retell",
+    "dbt_flights": "build",
+    "dbt_flights_2": "watch",
 }
 
 

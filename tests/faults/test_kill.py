@@ -74,10 +74,10 @@ def while_training(usual: dict[str, float]) -> list[Moment]:
 def while_running_a_job(usual: dict[str, float]) -> list[Moment]:
     """The job alone dies in two of these: dbt goes on for a while."""
     return [
-        Moment(usual["dbt"], begins("dbt"), whole_group=False),
+        Moment(usual["dbt_flights"], begins("dbt_flights"), whole_group=False),
         *after_start(usual["all"], 1),
-        Moment(usual["dbt_2"], begins("dbt_2")),
-        Moment(usual["dbt_2"], begins("dbt_2"), whole_group=False),
+        Moment(usual["dbt_flights_2"], begins("dbt_flights_2")),
+        Moment(usual["dbt_flights_2"], begins("dbt_flights_2"), whole_group=False),
     ]
 
 

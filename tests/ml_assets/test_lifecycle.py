@@ -23,6 +23,7 @@ from tests.ml_assets.shop import AS_OF, FIRST_DAY, KEPT, RETURNS, declared, publ
 
 Clock = Callable[[], datetime]
 ELSEWHERE = "tests.ml_assets.elsewhere"
+SPOILED = [f"{ELSEWHERE}.SpoiledWhenAsked", f"{ELSEWHERE}.WithoutPriceAt"]
 LATER = AS_OF + timedelta(days=14)
 
 
@@ -44,8 +45,7 @@ class Life:
 
 @pytest.fixture
 def life(lake: Lake, registry: Registry, log: DecisionLog, now: Clock) -> Life:
-    trusted = (f"{ELSEWHERE}.SpoiledWhenAsked", f"{ELSEWHERE}.WithoutPriceAt")
-    return Life(lake, Registry(registry.root, trusted), log, now)
+    return Life(lake, registry, log, now)
 
 
 def test_the_first_candidate_that_beats_the_baselines_is_champion(life: Life, declaration: ModelDeclaration) -> None:
@@ -114,7 +114,11 @@ def test_a_candidate_that_is_worse_on_one_slice_only_is_rejected_for_that_slice(
     """It is better everywhere else, and overall: the champion does not know the price."""
     life.step(declared(RETURNS, features={"include": ["shop", "pieces"]}))
     spoiled = declared(
-        RETURNS, estimator=f"{ELSEWHERE}:spoiled_at", params={"shop": "kiosk"}, gates__max_calibration_error=None
+        RETURNS,
+        estimator=f"{ELSEWHERE}:spoiled_at",
+        params={"shop": "kiosk"},
+        trusted=SPOILED,
+        gates__max_calibration_error=None,
     )
     result = life.step(spoiled, LATER)
     gates = {reason.gate: reason for reason in result.decision.reasons}
@@ -124,7 +128,11 @@ def test_a_candidate_that_is_worse_on_one_slice_only_is_rejected_for_that_slice(
     assert [reason.text[:22] for reason in result.decision.failed] == ["Where shop is kiosk (2"]
     assert life.champion() == 1
     sound = declared(
-        RETURNS, estimator=f"{ELSEWHERE}:spoiled_at", params={"shop": "nowhere"}, gates__max_calibration_error=None
+        RETURNS,
+        estimator=f"{ELSEWHERE}:spoiled_at",
+        params={"shop": "nowhere"},
+        trusted=SPOILED,
+        gates__max_calibration_error=None,
     )
     assert life.step(sound, LATER).decision.verdict == "promoted"
 

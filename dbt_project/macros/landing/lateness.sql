@@ -48,9 +48,9 @@ where base.quarantine_reason is null
 
 
 {% macro landing_source_of(base) -%}
-    {#- The landing table, as a source, that a base_ model reads; none while dbt only parses. -#}
+    {#- The landing table, as a source, that a base_ model reads; none while dbt only parses, or runs a unit test. -#}
     {%- set found = namespace(source=none) -%}
-    {%- if execute -%}
+    {%- if execute and 'sources' in graph -%}
         {%- for source in landing_sources().values() if base.identifier in base_models_of(source) -%}{%- set found.source = source -%}{%- endfor -%}
     {%- endif -%}
     {{ return(found.source) }}

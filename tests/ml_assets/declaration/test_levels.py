@@ -56,6 +56,26 @@ def test_a_level_is_read_where_one_is_declared() -> None:
     assert read_levels(manifest) == {"model.shop.ftr_a": timedelta(hours=26)}
 
 
+def test_a_public_table_without_a_level_has_that_of_its_domain_and_one_may_say_otherwise() -> None:
+    tables = [
+        node("ftr_a", None) | {"fqn": ["perennial", "features", "shop", "ftr_a"], "access": "public"},
+        node("ftr_b", {"late_after": "3 days"})
+        | {"fqn": ["perennial", "features", "shop", "ftr_b"], "access": "public"},
+        node("int_c", None) | {"fqn": ["perennial", "intermediate", "shop", "int_c"], "access": "protected"},
+        node("ftr_d", None) | {"fqn": ["perennial", "features", "zoo", "ftr_d"], "access": "public"},
+        node("fct_e", None) | {"fqn": ["perennial", "marts", "core", "fct_e"], "access": "public"},
+    ]
+    group = {
+        "name": "shop",
+        "owner": {"name": "Shop", "email": "shop@example.com"},
+        "config": {"meta": {"domain": {"late_after": "26 hours"}}},
+    }
+
+    levels = read_levels({**manifest_of(*tables), "groups": {"group.perennial.shop": group}})
+
+    assert levels == {"model.shop.ftr_a": timedelta(hours=26), "model.shop.ftr_b": timedelta(days=3)}
+
+
 @pytest.mark.parametrize(
     ("service", "words"),
     [

@@ -98,6 +98,7 @@ def predictions(keys: list[str]) -> pa.Table:
             "prediction_status": ["champion"] * count,
             "status_reason": pa.nulls(count, pa.string()),
             "scored_as_of": [datetime(2030, 1, 2)] * count,  # noqa: DTZ001
+            "inputs_hash": ["0"] * count,
         }
     )
 

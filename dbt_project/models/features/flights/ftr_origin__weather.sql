@@ -46,6 +46,8 @@ changes as (
             and latest.observed_hour_at = earlier.observed_hour_at + interval 3 hour
             and latest.known_at >= earlier.known_at
     where latest.known_at >= {{ changed_from }}
+    -- The earlier report as it had last been corrected by then.
+    qualify row_number() over (partition by latest.origin, latest.known_at order by earlier.row_version desc) = 1
 
 )
 
