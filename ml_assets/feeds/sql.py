@@ -129,9 +129,7 @@ class SqlFeed:
         except (sqlalchemy.exc.ArgumentError, ModuleNotFoundError, ValueError) as error:
             missing = error.name if isinstance(error, ModuleNotFoundError) else None
             remedy = f"install {missing}" if missing else "its form is dialect+driver://user:password@host/database"
-            raise FeedError(
-                f"{self._source.name}: {self._options.url} holds no usable address; {remedy}"
-            ) from None
+            raise FeedError(f"{self._source.name}: {self._options.url} holds no usable address; {remedy}") from None
 
     def _without_secrets(self, error: sqlalchemy.exc.SQLAlchemyError) -> str:
         said = str(getattr(error, "orig", None) or error).strip()
