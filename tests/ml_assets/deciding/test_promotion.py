@@ -206,6 +206,6 @@ def admitted(worse_by: float, error: float, seed: int) -> float:
 def test_a_noisy_window_admits_no_really_worse_candidate_and_a_good_window_starves_nobody() -> None:
     """Without a margin a candidate worse by 0.02 on a window with a standard error of 0.02 passed 74 times in 100."""
     assert admitted(0.02, 0.02, seed=1) < 0.2
-    assert 0.4 < admitted(0.0, 0.02, seed=2)
+    assert admitted(0.0, 0.02, seed=2) > 0.4
     assert admitted(0.0, 0.001, seed=3) > 0.99
     assert admitted(0.02, 0.001, seed=4) == 0
