@@ -65,8 +65,8 @@ def _of_the_windows(declaration: ModelDeclaration, health: HealthEvidence | None
         if lives is not None and lives <= takes:
             yield (
                 f"retraining.{name}: {needed} windows of a {domain.window} are needed, and a champion is replaced "
-                f"after {words_of(lives)}, before it has so many that can be judged; declare shorter windows for the domain, "
-                "fewer of them, or a longer retraining.max_label_age."
+                f"after {words_of(lives)}, before it has so many that can be judged; declare shorter windows for "
+                "the domain, fewer of them, or a longer retraining.max_label_age."
             )
         elif most is not None and most < least:
             yield (
