@@ -115,12 +115,16 @@ def _against_champion(evidence: Evidence, gates: Gates) -> Iterable[Reason]:
         yield not_worse("against_champion", difference, evidence.champion_version, _champion_figure(evidence), gates)
 
 
-def not_worse(gate: str, difference: Comparison, champion: int, figure: float | None, gates: Gates) -> Reason:
+def not_worse(
+    gate: str, difference: Comparison, champion: int, figure: float | None, gates: Gates, *, passed_before: bool = False
+) -> Reason:
     """Non-inferiority with a margin: surely worse by no more than the margin passes, surely worse otherwise fails. In
     between it passes if the window would have noticed a loss as large as the margin, else by the figure itself.
 
     Args:
         figure: the champion's own metric on the same rows, beside which a margin that is a share is read.
+        passed_before: whether the candidate has passed this gate on a longer window; a noisy one then only has to show
+            no loss.
     """
     margin = gates.margin.beside(figure) if figure is not None or not gates.margin.is_share else 0.0
     against = f"champion {champion}: {difference.metric} {_by(difference)}"
@@ -134,7 +138,7 @@ def not_worse(gate: str, difference: Comparison, champion: int, figure: float | 
     if high <= margin:
         text = f"Surely not worse by more than the {margin:.4f} that is borne than {against}; {power}."
         return Reason(gate, True, high, margin, text)
-    if low > 0 or notices <= margin:
+    if low > 0 or notices <= margin or passed_before:
         text = f"{'S' if low > 0 else 'Not s'}ignificantly worse than {against}; {power}, and {margin:.4f} is borne."
         return Reason(gate, low <= 0, low, 0.0, text)
     worse = difference.worse_by > 0
@@ -284,7 +288,7 @@ def _did_well_in_shadow(evidence: Evidence, gates: Gates) -> list[Reason]:
     elif shadow.worse_by is not None:
         interval = (shadow.worse_by, shadow.low, shadow.high, shadow.rows)
         difference = Comparison(CHAMPION, OVERALL, "", evidence.metric, *interval)
-        reason = not_worse("shadow", difference, champion, shadow.champion_figure, gates)
+        reason = not_worse("shadow", difference, champion, shadow.champion_figure, gates, passed_before=True)
         text = f"On the {shadow.rows:,} decisions of {shadow.days} complete days that both answered in its time: "
         reasons.append(replace(reason, text=text + reason.text[0].lower() + reason.text[1:]))
     return reasons

@@ -207,7 +207,7 @@ class Watch(_Block):
     """
 
     span: Duration = timedelta(days=28)
-    worse_by: Borne = Tolerance(0.01, is_share=True)
+    worse_by: Borne = Tolerance(0.005, is_share=True)
     confidence: Confidence = 0.99
     least_days: Annotated[int, Field(ge=7)] = 7
     min_rows: Annotated[int, Field(ge=1)] = 1000

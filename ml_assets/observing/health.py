@@ -4,9 +4,10 @@ What belongs here: reading predictions, outcomes and drift window by window. Wha
 (`retraining.py`).
 
 A window may be harder than another whoever predicts it: where more hangs in the balance, a perfect model has a higher
-log loss too. So a classification's loss is held against what it would be if every probability were right (entropy of the
-predictions for log loss, p (1 - p) for the Brier score); only what exceeds that, beyond what exceeded it when the model
-was judged, counts as worse. Metrics without such an expectation are held against their value when the model was judged.
+log loss too. So a classification's loss is held against what it would be if every probability were right (entropy of
+the predictions for log loss, p (1 - p) for the Brier score); only what exceeds that, beyond what exceeded it when the
+model was judged, counts as worse. Metrics without such an expectation are held against their value when the model was
+judged. A window has a loss once all its days are complete (`measuring/completeness.py`).
 """
 
 from __future__ import annotations
