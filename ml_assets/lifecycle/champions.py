@@ -213,7 +213,8 @@ def _decided_as_of(evidence: Evidence) -> datetime:
 
 def _plain_shadow(shadow: ShadowEvidence) -> dict[str, Any]:
     found = asdict(shadow)
-    return {**found, "since": text_of(shadow.since), "served": shadow.served / timedelta(days=1)}
+    moments = {name: text_of(moment) for name in ("since", "awaited") if (moment := found[name]) is not None}
+    return {**found, **moments, "served": shadow.served / timedelta(days=1)}
 
 
 def _logged_before(log: DecisionLog, evidence: Evidence, summary: dict[str, Any]) -> LoggedDecision | None:
