@@ -19,8 +19,10 @@ from dagster_defs.assets.retries import tried_again
 from dagster_defs.presentation import interval_markdown, reasons_markdown, scores_markdown, sparkline_markdown
 from dagster_defs.resources import Home
 from ml_assets import lifecycle
+from ml_assets.deciding.reasons import Reason
 from ml_assets.declaration.reader import ModelDeclaration
 from ml_assets.errors import PerennialError
+from ml_assets.judging.backtesting import Backtest
 from ml_assets.judging.evaluation import overall_scores
 from ml_assets.observing.incidents import tell_of_answers, tell_of_no_answers
 
@@ -110,15 +112,12 @@ def build_lifecycle_assets(declaration: ModelDeclaration) -> list[Any]:
     def champion(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult:
         watched = lifecycle.watch_champion(home.lake, home.registry, declaration)
         if watched and watched.verdict == "roll_back":
-            back = lifecycle.rollback(home.registry, home.decision_log, model, now=home.now, reason=watched.reason.text)
+            back = lifecycle.rollback(
+                home.lake, home.registry, home.decision_log, declaration, now=home.now, reason=watched.reason.text
+            )
             context.log.info(f"{model}: {watched.reason.text}")
             return dg.MaterializeResult(
-                metadata={
-                    "verdict": "rolled_back",
-                    "champion_version": back.champion.version,
-                    "reasons": dg.MetadataValue.md(reasons_markdown([watched.reason])),
-                },
-                data_version=dg.DataVersion(back.champion.sha256),
+                metadata=rollback_metadata(back), data_version=dg.DataVersion(back.champion.sha256)
             )
         result = lifecycle.decide_on_champion(home.lake, home.registry, home.decision_log, declaration, now=home.now)
         version = result.logged.version if result.logged else result.champion.version if result.champion else None
@@ -188,6 +187,15 @@ def build_lifecycle_assets(declaration: ModelDeclaration) -> list[Any]:
     return [candidate, evaluation, champion, predictions]
 
 
+def rollback_metadata(back: lifecycle.RollbackResult) -> dict[str, Any]:
+    """What the champion's asset says after a way back, by itself or by a person's command."""
+    return {
+        "verdict": "rolled_back",
+        "champion_version": back.champion.version,
+        "reasons": dg.MetadataValue.md(reasons_markdown([Reason(**reason) for reason in back.logged.reasons])),
+    }
+
+
 def build_backtest_asset(declaration: ModelDeclaration) -> dg.AssetsDefinition:
     """The rolling-origin backtest: asked for by hand, since it fits the model once for each origin."""
 
@@ -209,13 +217,16 @@ def build_backtest_asset(declaration: ModelDeclaration) -> dg.AssetsDefinition:
             every=timedelta(days=7),
             progress=lambda what, done, of: context.log.info(f"{what} {done}/{of}"),
         )
-        scores = overall_scores(result.scores)
-        return dg.MaterializeResult(
-            metadata={
-                "trainings": len(result.origins),
-                "scores": dg.MetadataValue.md(scores_markdown(scores)),
-                **{f"candidate_{metric}": value for metric, value in scores.get("candidate", {}).items()},
-            }
-        )
+        return dg.MaterializeResult(metadata=backtest_metadata(result))
 
     return backtest
+
+
+def backtest_metadata(result: Backtest) -> dict[str, Any]:
+    """What the backtest's asset says, whoever asked for it."""
+    scores = overall_scores(result.scores)
+    return {
+        "trainings": len(result.origins),
+        "scores": dg.MetadataValue.md(scores_markdown(scores)),
+        **{f"candidate_{metric}": value for metric, value in scores.get("candidate", {}).items()},
+    }

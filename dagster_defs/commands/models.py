@@ -18,13 +18,17 @@ def rollback(
     reason: Annotated[str, typer.Option(help="Why; it stands in the decision log.")] = "asked for by hand",
 ) -> None:
     """Put the previous champion back."""
+    from dagster_defs.assets.by_hand import tell_of_rollback
     from dagster_defs.resources import build_home
+    from dagster_defs.running import instance_of
     from ml_assets import lifecycle
 
     settings = settings_of_home()
-    declared(settings, model)
+    declaration = declared(settings, model)[model]
     home = build_home(settings)
-    result = lifecycle.rollback(home.registry, home.decision_log, model, now=home.now, reason=reason)
+    result = lifecycle.rollback(home.lake, home.registry, home.decision_log, declaration, now=home.now, reason=reason)
+    with instance_of(settings) as instance:
+        tell_of_rollback(instance, home, declaration, result)
     console.print(
         f"{model}: version {result.champion.version} is champion again, version {result.previous.version} is not."
     )
@@ -85,8 +89,10 @@ def backtest(
     through: Annotated[str | None, typer.Option(help="Last moment judged; default: all that is known.")] = None,
 ) -> None:
     """How a model would have done, retrained again and again on what was known, with its baselines beside it."""
-    from dagster_defs.commands.status import scores_table
+    from dagster_defs.assets.by_hand import tell_of_backtest
+    from dagster_defs.commands.tables import scores_table
     from dagster_defs.resources import build_home
+    from dagster_defs.running import instance_of
     from ml_assets import lifecycle
     from ml_assets.judging.evaluation import overall_scores
 
@@ -102,5 +108,7 @@ def backtest(
                 through=end,
                 progress=lambda what, done, of, name=name, bar=progress: bar.update(f"{name}: {what} {done}/{of}"),
             )
+        with instance_of(settings) as instance:
+            tell_of_backtest(instance, declaration, result)
         console.print(f"[bold]{name}[/], retrained every {every} days")
         console.print(scores_table(f"{len(result.origins)} trainings", overall_scores(result.scores)))
