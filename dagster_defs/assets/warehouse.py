@@ -18,25 +18,15 @@ from dagster_defs.assets.backfill import Span, backfill_arguments
 from dagster_defs.assets.costs import dbt_works_for
 from dagster_defs.assets.freshness import freshness
 from dagster_defs.assets.retries import SECONDS_BETWEEN_DBT, trying_again
+from dagster_defs.levels import LAKE_SOURCE, LAKE_TABLES, LAST_STEP
 from dagster_defs.manifest import dbt_executable
 from dagster_defs.resources import Home
 from dagster_defs.settings import Settings
 from ml_assets.lake.snapshot import Lake, Part
 
 WAREHOUSE_POOL = "warehouse"
-LAKE_SOURCE = "lake"
 # The table that looks at every file which has landed.
 DOOR = dg.AssetKey(["stg_landing__files"])
-# Which asset of each model writes which table of the lake; None is written by everything that runs. dbt reads all of
-# them after the last one, because each wait of its own would start dbt once more.
-LAST_STEP = "predictions"
-LAKE_TABLES: dict[str, str | None] = {
-    "predictions": "predictions",
-    "evaluations": "evaluation",
-    "reference_predictions": "evaluation",
-    "decisions": "champion",
-    "costs": None,
-}
 # dagster-dbt gives every invocation of dbt a folder of its own in dbt's target folder: <op>-<run>-<invocation>.
 _INVOCATION = re.compile(r"(\w+-[0-9a-f]{7}-)?[0-9a-f]{7}")
 KEPT_INVOCATIONS = 10

@@ -8,13 +8,16 @@ from __future__ import annotations
 import os
 import sys
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import typer
 from rich.console import Console
 
 from dagster_defs.settings import Settings
-from ml_assets.declaration.model import ModelDeclaration
 from ml_assets.errors import PerennialError
+
+if TYPE_CHECKING:
+    from ml_assets.declaration.model import ModelDeclaration
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -50,13 +53,20 @@ def moment_in(text: str) -> datetime:
         raise PerennialError(str(error)) from None
 
 
-def declared(settings: Settings, model: str | None) -> dict[str, ModelDeclaration]:
-    """Every declared model, or only the one that is asked for."""
+def declared(settings: Settings, model: str | None, *, is_tried: bool = True) -> dict[str, ModelDeclaration]:
+    """Every declared model, or only the one that is asked for.
+
+    Args:
+        is_tried: whether each is also built once, to see that it can be; that takes the seconds of importing
+            scikit-learn.
+    """
     from dagster_defs.manifest import manifest_path
     from ml_assets.declaration.reader import read_declarations
-    from ml_assets.fitting.estimators import why_not_built
 
-    declarations = read_declarations(manifest_path(settings), try_out=why_not_built)
+    try_out = None
+    if is_tried:
+        from ml_assets.fitting.estimators import why_not_built as try_out
+    declarations = read_declarations(manifest_path(settings), try_out=try_out)
     if model is None:
         return declarations
     if model not in declarations:

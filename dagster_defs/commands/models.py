@@ -37,12 +37,12 @@ def rollback(
 @app.command()
 def decisions(model: Annotated[str | None, typer.Argument(help="Only of this model.")] = None) -> None:
     """Every decision about a model, oldest first."""
-    from dagster_defs.resources import build_home
+    from dagster_defs.home_folder import folder_of
 
     settings = settings_of_home()
-    lines = build_home(settings).decision_log.read()
+    lines = folder_of(settings).decision_log.read()
     if model and model not in {decision.model for decision in lines}:
-        declared(settings, model)
+        declared(settings, model, is_tried=False)
     table = Table(box=None, header_style="bold")
     for heading in ("#", "as of", "model", "kind", "verdict", "version"):
         table.add_column(heading)
@@ -65,20 +65,25 @@ def why(
     version: Annotated[int | None, typer.Argument(help="Which version; default: the champion.")] = None,
 ) -> None:
     """Why a version was trained, what it learned from, how it was judged and what became of it, in plain words."""
-    from dagster_defs.resources import build_home
+    from dagster_defs.commands.status import champion_of, registry_trouble
+    from dagster_defs.home_folder import folder_of
     from ml_assets.deciding.story import tell_version
 
     settings = settings_of_home()
-    declaration = declared(settings, model)[model]
-    home = build_home(settings)
-    champion = home.registry.champion(model)
+    declaration = declared(settings, model, is_tried=False)[model]
+    home = folder_of(settings)
+    log = home.decision_log.read()
+    champion = champion_of(home, log, model)
     if version is None and champion is None:
         raise PerennialError(f"{model} has no champion yet; perennial run trains one, or name a version")
-    chosen = home.registry.get(model, version) if version is not None else champion
-    assert chosen is not None
-    story = tell_version(
-        home.lake, declaration, chosen, home.decision_log.read(), champion.version if champion else None
-    )
+    if champion is None or version not in (None, champion.version):
+        assert version is not None
+        champion_version, chosen = champion.version if champion else None, home.registry.get(model, version)
+    else:
+        champion_version, chosen = champion.version, champion
+    story = tell_version(home.lake, declaration, chosen, log, champion_version)
+    if trouble := registry_trouble(home):
+        console.print(f"[red]registry[/] {trouble}; this is of the champion last seen.", soft_wrap=True)
     console.print(story, soft_wrap=True, markup=False)
 
 

@@ -26,7 +26,8 @@ def land_through(settings: Settings, through: datetime) -> None:
 
 
 def show_status_of(settings: Settings) -> None:
-    from dagster_defs.commands.status import gather_status, show_status
+    from dagster_defs.commands.status import gather_status
+    from dagster_defs.commands.status_words import show_status
 
     show_status(gather_status(settings), console)
 

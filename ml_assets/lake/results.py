@@ -122,6 +122,11 @@ class Results:
         files = sorted(folder.glob("*.parquet"), key=lambda path: int(path.stem)) if folder.exists() else []
         return pa.concat_tables([read_parquet(path) for path in files]) if files else EVALUATION_SCHEMA.empty_table()
 
+    def read_evaluation(self, model: str, version: int) -> pa.Table:
+        """One version's figures; empty if it was never judged."""
+        path = self.root / "evaluations" / model / f"{version}.parquet"
+        return read_parquet(path) if path.exists() else EVALUATION_SCHEMA.empty_table()
+
     def write_evaluation(self, model: str, version: int, rows: pa.Table) -> Path:
         """Replaces one version's figures, whole or not at all; the very same bytes are not written again."""
         path = self.root / "evaluations" / model / f"{version}.parquet"

@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ml_assets.answering.scoring import ScoringReport
 from ml_assets.observing.alerts import Alerts
+
+if TYPE_CHECKING:  # what only reads incidents shall not wait for what makes predictions
+    from ml_assets.answering.scoring import ScoringReport
 
 HEALTH = "mon_data__health"
 # Of the rows of an ordinary day a few miss something; more than this share of them is an incident.

@@ -88,11 +88,11 @@ def test_a_server_that_is_told_to_end_leaves_no_process(tmp_path: Path, number: 
 
 
 def test_a_home_that_is_served_is_not_served_again(tmp_path: Path) -> None:
-    with stubborn_server(tmp_path) as (process, _), pytest.raises(PerennialError) as refused:
-        with serving.serving(tmp_path, 3001, NOW):
+    with stubborn_server(tmp_path) as (process, _):
+        told = json.loads((tmp_path / serving.SERVER_FILE).read_text())
+        with pytest.raises(PerennialError) as refused, serving.serving(tmp_path, 3001, NOW):
             pytest.fail("served twice")
 
-    told = json.loads((tmp_path / serving.SERVER_FILE).read_text())
     assert f"process {process.pid}, since {told['since']}" in str(refused.value)
     assert "http://127.0.0.1:3000" in str(refused.value)
 
