@@ -22,6 +22,7 @@ from dagster_defs.automation.lifecycle import build_automation_sensor
 from dagster_defs.manifest import manifest_path
 from dagster_defs.resources import build_home
 from dagster_defs.settings import Settings
+from ml_assets.declaration.domains import landing_domains
 from ml_assets.declaration.levels import read_levels
 from ml_assets.declaration.reader import read_declarations
 from ml_assets.fitting.estimators import why_not_built
@@ -71,10 +72,9 @@ def build_definitions(settings: Settings, models: Sequence[str] | None = None) -
         tags=priority_tags(SCORING_PRIORITY),
     )
     fallback = build_fallback_job(declarations)
-    training_sets = {one.training_set for one in declarations.values()}
     assets: list[dg.AssetSpec | dg.AssetsDefinition] = [
         *landing_sources(manifest),
-        build_dbt_assets(settings, path, tuple(declarations), levels, training_sets),
+        *build_dbt_assets(settings, path, declarations, levels),
         *lifecycles,
         *backtests,
     ]
@@ -91,7 +91,7 @@ def build_definitions(settings: Settings, models: Sequence[str] | None = None) -
             build_automation_sensor(tuple(declarations)),
             *build_failure_sensors(fallback, [refresh, score]),
             build_service_sensor(specs, declarations),
-            build_late_sensor(allowed_silence(manifest)),
+            build_late_sensor(landing_domains(manifest), allowed_silence(manifest)),
             build_abandoned_sensor(),
         ],
         executor=dg.in_process_executor,

@@ -12,15 +12,17 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from ml_assets.declaration.domains import is_landing
 from ml_assets.observing.lateness import State
 
 if TYPE_CHECKING:
     from ml_assets.declaration.model import ModelDeclaration
     from ml_assets.lake.ledger import Ledger
 
-LAKE_SOURCE = "lake"
+LAKE_SOURCE = "lake"  # of all models; `lake_<domain>` is what the models of one domain write
 # Which asset of each model writes which table of the lake; None is written by everything that runs. dbt reads all of
-# them after the last one, because each wait of its own would start dbt once more.
+# them after the last one, because each wait of its own would start dbt once more. A domain's tables wait for its own
+# models alone.
 LAST_STEP = "predictions"
 LAKE_TABLES: dict[str, str | None] = {
     "predictions": "predictions",
@@ -109,17 +111,18 @@ def _names(manifest: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
         if node["resource_type"] in ("model", "seed", "snapshot"):
             yield unique_id, node["name"]
     for unique_id, source in manifest["sources"].items():
-        if source["source_name"] != LAKE_SOURCE:
+        if is_landing(source):
             yield unique_id, f"{source['source_name']}/{source['name']}"
 
 
-def _writers(node: str, names: Mapping[str, str], models: Iterable[str]) -> list[str]:
+def _writers(node: str, names: Mapping[str, str], models: Mapping[str, ModelDeclaration]) -> list[str]:
     """What a table that dbt reads is called, or the assets that write it, if it is one of the lake's."""
     if node in names:
         return [names[node]]
     _, _, *source = node.split(".")
-    if source[:1] != [LAKE_SOURCE]:
+    lake, _, domain = source[0].partition("_")
+    if lake != LAKE_SOURCE or source[-1] not in LAKE_TABLES:
         return []
     written_by = LAKE_TABLES[source[-1]]
     steps = dict.fromkeys((written_by, LAST_STEP)) if written_by else ()
-    return [f"{model}/{step}" for model in models for step in steps]
+    return [f"{name}/{step}" for name, one in models.items() if domain in ("", one.domain.name) for step in steps]

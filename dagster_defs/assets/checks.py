@@ -18,13 +18,14 @@ from ml_assets.errors import RegistryUnreachable
 NEEDS_NO_RETRAINING = "needs_no_retraining"
 BETTER_THAN_PREDECESSOR = "better_than_predecessor"
 NO_CHALLENGER_WAITS = "no_challenger_waits"
-_MONITORING = ("fct_model__predictions", "mon_feature__drift", "mon_prediction__drift")
 
 
 def build_lifecycle_checks(declaration: ModelDeclaration) -> list[dg.AssetChecksDefinition]:
     """The questions that are asked of one model whenever its monitoring is up to date."""
     model = declaration.name
-    monitoring = [dg.AssetKey([table]) for table in _MONITORING]
+    tables = declaration.domain.tables
+    watching = (tables.predictions, tables.feature_drift, tables.prediction_drift)
+    monitoring = [dg.AssetKey([table]) for table in watching]
 
     @dg.asset_check(
         asset=dg.AssetKey([model, "candidate"]),

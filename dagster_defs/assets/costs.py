@@ -19,6 +19,7 @@ BUDGET = "within_budget"
 INCIDENT = "budget"
 # dbt's hooks read these (macros/publishing/costs.sql).
 _RUN, _JOB = "PERENNIAL_RUN", "PERENNIAL_JOB"
+_TESTS = "DBT_INDIRECT_SELECTION"  # dbt's own
 
 
 def metered(rows: str = "dagster/row_count", size: str = "written_bytes") -> Callable[[Any], Any]:
@@ -42,9 +43,14 @@ def metered(rows: str = "dagster/row_count", size: str = "written_bytes") -> Cal
 
 @contextmanager
 def dbt_works_for(context: dg.AssetExecutionContext | dg.OpExecutionContext) -> Iterator[None]:
-    """A dbt process that is started within writes its costs under this run."""
-    before = {name: os.environ.get(name) for name in (_RUN, _JOB)}
-    os.environ.update({_RUN: context.run_id, _JOB: job_name(context)})
+    """A dbt process that is started within writes its costs under this run.
+
+    It runs the tests of what it builds, and of these only those whose other tables stand already: a domain's test that
+    looks at the door's table too is the domain's to run.
+    """
+    given = {_RUN: context.run_id, _JOB: job_name(context), _TESTS: "buildable"}
+    before = {name: os.environ.get(name) for name in given}
+    os.environ.update(given)
     try:
         yield
     finally:

@@ -4,6 +4,7 @@ What belongs here: how a dbt project looks in Dagster. What does not: what its m
 table's name, but for the door, and for the sources of the lake, which stand for what the models' lifecycle writes.
 """
 
+import json
 import re
 import shutil
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -22,6 +23,8 @@ from dagster_defs.levels import LAKE_SOURCE, LAKE_TABLES, LAST_STEP
 from dagster_defs.manifest import dbt_executable
 from dagster_defs.resources import Home
 from dagster_defs.settings import Settings
+from ml_assets.declaration.domains import CORE, DomainTables, domain_of, is_landing
+from ml_assets.declaration.model import ModelDeclaration
 from ml_assets.lake.snapshot import Lake, Part
 
 WAREHOUSE_POOL = "warehouse"
@@ -35,11 +38,12 @@ KEPT_INVOCATIONS = 10
 class Translator(DagsterDbtTranslator):
     """dbt nodes as assets, with their dbt groups and owners; the lake's sources are the assets that write them."""
 
-    def __init__(self, models: Sequence[str], levels: Mapping[str, timedelta]) -> None:
+    def __init__(self, models: Mapping[str, str], levels: Mapping[str, timedelta]) -> None:
+        """`models`: the domain of each declared model, by name."""
         super().__init__(
             settings=DagsterDbtTranslatorSettings(enable_code_references=True, enable_source_tests_as_checks=False)
         )
-        self._models = tuple(models)
+        self._models = dict(models)
         self._levels = levels
 
     def get_asset_spec(self, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None) -> dg.AssetSpec:
@@ -47,12 +51,14 @@ class Translator(DagsterDbtTranslator):
         deps: list[dg.AssetDep] = []
         for dep in spec.deps:
             path = dep.asset_key.path
-            if path[0] == LAKE_SOURCE:
-                written_by = LAKE_TABLES[path[-1]]
-                steps = dict.fromkeys((written_by, LAST_STEP)) if written_by else ()
-                deps += [dg.AssetDep(dg.AssetKey([model, step])) for model in self._models for step in steps]
-            else:
+            lake, _, domain = path[0].partition("_")
+            if lake != LAKE_SOURCE or path[-1] not in LAKE_TABLES:
                 deps.append(dep)
+                continue
+            written_by = LAKE_TABLES[path[-1]]
+            steps = dict.fromkeys((written_by, LAST_STEP)) if written_by else ()
+            writers = [model for model, of in self._models.items() if domain in ("", of)]
+            deps += [dg.AssetDep(dg.AssetKey([model, step])) for model in writers for step in steps]
         props = self.get_resource_props(manifest, unique_id)
         return spec.replace_attributes(
             deps=deps,
@@ -76,25 +82,71 @@ class Translator(DagsterDbtTranslator):
 
 
 def build_dbt_assets(
-    settings: Settings,
-    manifest: Path,
-    models: Sequence[str],
-    levels: Mapping[str, timedelta],
-    training_sets: Collection[str],
-) -> dg.AssetsDefinition:
-    """One asset a dbt model, one check a test; one dbt invocation for each stretch between Python assets.
+    settings: Settings, manifest: Path, declarations: Mapping[str, ModelDeclaration], levels: Mapping[str, timedelta]
+) -> list[dg.AssetsDefinition]:
+    """One asset a dbt model, one check a test; one dbt invocation of a domain for each stretch between Python assets.
+
+    The domains are steps of their own, `dbt_<domain>`, behind the core's `dbt`: what fails in one holds up no other.
 
     Args:
         levels: after how long each node is late, by its unique id.
-        training_sets: the tables which predictions are made from.
     """
-    answering = {dg.AssetKey([table]): table for table in training_sets}
+    folders = _folders_by_domain(json.loads(manifest.read_text()))
+    of_domains = [folder for found in folders.values() for folder in found]
+    translator = Translator({name: one.domain.name for name, one in declarations.items()}, levels)
+    return [
+        _build_dbt_step(settings, manifest, translator, "dbt", exclude=" ".join(of_domains) or None),
+        *(
+            _build_dbt_step(
+                settings,
+                manifest,
+                translator,
+                f"dbt_{domain}",
+                select=" ".join(found),
+                reading=DomainTables(domain).intake,
+                answering={one.training_set for one in declarations.values() if one.domain.name == domain},
+            )
+            for domain, found in folders.items()
+        ),
+    ]
+
+
+def _folders_by_domain(manifest: Mapping[str, Any]) -> dict[str, list[str]]:
+    """The folders of each domain in the layers, as dbt selects them."""
+    folders: dict[str, set[str]] = {}
+    for node in manifest["nodes"].values():
+        domain = domain_of(node)
+        if domain != CORE and node["resource_type"] in ("model", "seed", "snapshot"):
+            depth = 2 if node["resource_type"] == "seed" else 3
+            folders.setdefault(domain, set()).add(f"fqn:{'.'.join(node['fqn'][:depth])}")
+    return {domain: sorted(found) for domain, found in sorted(folders.items())}
+
+
+def _build_dbt_step(
+    settings: Settings,
+    manifest: Path,
+    translator: Translator,
+    name: str,
+    *,
+    select: str = "fqn:*",
+    exclude: str | None = None,
+    reading: str | None = None,
+    answering: Collection[str] = (),
+) -> dg.AssetsDefinition:
+    """The assets that dbt makes under one name.
+
+    Args:
+        reading: the table that takes in what the door let through; who makes it anew has read what had landed.
+        answering: the tables among them which predictions are made from.
+    """
 
     @dbt_assets(
         manifest=manifest,
-        dagster_dbt_translator=Translator(models, levels),
+        select=select,
+        exclude=exclude,
+        dagster_dbt_translator=translator,
         project=DbtProject(project_dir=settings.dbt_project, profiles_dir=settings.dbt_project),
-        name="dbt",
+        name=name,
         pool=WAREHOUSE_POOL,
     )
     def dbt_project_assets(
@@ -102,15 +154,20 @@ def build_dbt_assets(
     ) -> Iterator[Any]:
         # Unit tests try the code, not the data: they run where the code changes, in `make test` and in a shell.
         began = home.now()
+        made = context.selected_asset_keys
         anew = backfill_arguments(context, home, span)
         with trying_again(SECONDS_BETWEEN_DBT):
             with dbt_works_for(context):
                 build = dbt.cli(["build", "--exclude-resource-type", "unit_test", *anew], context=context)
             forget_earlier_invocations(build.target_path)
             yield from _when_published(build.stream(), home.lake)
-        made = context.selected_asset_keys
-        for key in answering.keys() & made if DOOR in made else ():
-            home.due.note_reading(answering[key], began)
+        if DOOR in made:
+            home.due.note_look(began)
+        looked = home.due.last_look()
+        if looked is not None and reading is not None and dg.AssetKey([reading]) in made:
+            for table in answering:
+                if dg.AssetKey([table]) in made:
+                    home.due.note_reading(table, looked)
 
     return dbt_project_assets
 
@@ -171,5 +228,5 @@ def landing_sources(manifest: Mapping[str, Any]) -> list[dg.AssetSpec]:
             metadata={"loader": source.get("loader") or "unknown"},
         )
         for source in manifest["sources"].values()
-        if source["source_name"] != LAKE_SOURCE
+        if is_landing(source)
     ]

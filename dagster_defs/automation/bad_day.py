@@ -19,9 +19,10 @@ from dagster_defs.assets.priorities import SCORING_PRIORITY, priority_tags
 from dagster_defs.assets.warehouse import WAREHOUSE_POOL, forget_earlier_invocations
 from dagster_defs.resources import Home
 from ml_assets import lifecycle
+from ml_assets.declaration.domains import DomainTables
 from ml_assets.declaration.reader import ModelDeclaration
 from ml_assets.errors import PerennialError
-from ml_assets.observing.incidents import HEALTH, late_tables, tell_of_late, tell_of_no_answers
+from ml_assets.observing.incidents import all_late_tables, tell_of_late, tell_of_no_answers
 
 FALLBACK_JOB = "fallback"
 REASON_TAG = "perennial/reason"
@@ -30,28 +31,34 @@ LATE_SECONDS = 30
 
 def build_fallback_job(declarations: Mapping[str, ModelDeclaration]) -> dg.JobDefinition:
     """Publishes the due decisions alone, and lets each model's fallback answer those that have no prediction."""
-    spines = sorted({one.spine for one in declarations.values() if one.spine})
+    spines: dict[str, set[str]] = {}
+    for one in declarations.values():
+        if one.spine:
+            spines.setdefault(one.domain.name, set()).add(one.spine)
 
-    @dg.op(pool=WAREHOUSE_POOL, description="dbt builds only what the due decisions need.")
-    def due_decisions(context: dg.OpExecutionContext, dbt: DbtCliResource, home: Home) -> bool:
-        if not spines:
-            return False
-        began = home.now()
-        selected = [f"+{spine}" for spine in spines]
-        with dbt_works_for(context):
-            build = dbt.cli(
-                ["build", "--exclude-resource-type", "unit_test", "--select", *selected], raise_on_error=False
-            ).wait()
-        forget_earlier_invocations(build.target_path)
-        if not build.is_successful():
-            context.log.warning("the due decisions themselves did not pass: answering those that were published before")
-        else:
-            for spine in spines:
-                home.due.note_reading(spine, began)
-        return build.is_successful()
+    @dg.op(pool=WAREHOUSE_POOL, description="dbt builds only what the due decisions need, domain by domain.")
+    def due_decisions(context: dg.OpExecutionContext, dbt: DbtCliResource, home: Home) -> list[str]:
+        built = []
+        for domain, tables in sorted(spines.items()):
+            began = home.now()
+            selected = [f"+{table}" for table in sorted(tables)]
+            with dbt_works_for(context):
+                build = dbt.cli(
+                    ["build", "--exclude-resource-type", "unit_test", "--select", *selected], raise_on_error=False
+                ).wait()
+            forget_earlier_invocations(build.target_path)
+            if not build.is_successful():
+                context.log.warning(
+                    f"{domain}: the due decisions themselves did not pass: answering those that were published before"
+                )
+                continue
+            built.append(domain)
+            for table in tables:
+                home.due.note_reading(table, began)
+        return built
 
     @dg.op(description="The fallback answers, and says why it did.")
-    def fallback_predictions(context: dg.OpExecutionContext, home: Home, built: bool) -> None:
+    def fallback_predictions(context: dg.OpExecutionContext, home: Home, built: list[str]) -> None:
         reason = context.run.tags.get(REASON_TAG) or ", ".join(home.failed_checks()) or "asked for by hand"
         for name, declaration in declarations.items():
             try:
@@ -64,7 +71,7 @@ def build_fallback_job(declarations: Mapping[str, ModelDeclaration]) -> dg.JobDe
             home.alerts.close(f"unanswered/{name}", "They were answered.", now=home.now())
             if declaration.spine and report.status != "no_champion":
                 answer_landing(home, declaration, declaration.spine)
-            if not built:
+            if declaration.domain.name not in built:
                 context.log.info(f"{name}: as of what was published before")
 
     @dg.job(
@@ -116,8 +123,9 @@ def build_failure_sensors(fallback: dg.JobDefinition, watched: Sequence[Any]) ->
     return [failures, recoveries]
 
 
-def build_late_sensor(allowed: Mapping[str, timedelta]) -> dg.SensorDefinition:
+def build_late_sensor(domains: Sequence[str], allowed: Mapping[str, timedelta]) -> dg.SensorDefinition:
     """Whoever has published: once the tables' health says something new, the incidents of late tables follow it."""
+    health = {DomainTables(domain).data_health for domain in domains}
 
     @dg.sensor(
         name="late_feeds",
@@ -127,11 +135,11 @@ def build_late_sensor(allowed: Mapping[str, timedelta]) -> dg.SensorDefinition:
     )
     def late_feeds(context: dg.SensorEvaluationContext, home: Home) -> dg.SkipReason:
         lake = home.lake.open()
-        parts = [part for part in lake.catalog if part.table == HEALTH]
+        parts = [part for part in lake.catalog if part.table in health]
         state = ",".join(part.fingerprint for part in parts)
         if not parts or state == context.cursor:
-            return dg.SkipReason("nothing new was published" if parts else f"{HEALTH} is not published yet")
-        late = late_tables(lake.read(HEALTH).to_pylist(), allowed)
+            return dg.SkipReason("nothing new was published" if parts else "no table's health is published yet")
+        late = all_late_tables(lake, domains, allowed)
         tell_of_late(home.alerts, late, now=home.now())
         context.update_cursor(state)
         return dg.SkipReason(f"late: {', '.join(table.source for table in late)}" if late else "no table is late")

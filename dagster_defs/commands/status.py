@@ -16,7 +16,7 @@ no pandas; a test says so. Where each figure comes from:
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -26,10 +26,11 @@ from dagster_defs.levels import last_made, levels_declared, states_now
 from dagster_defs.manifest import manifest_path
 from dagster_defs.settings import Settings
 from ml_assets.deciding.shadow import line_in_shadow
+from ml_assets.declaration.domains import DomainTables, landing_domains
 from ml_assets.declaration.reader import read_declarations
 from ml_assets.errors import RegistryUnreachable
 from ml_assets.moments import in_utc, moment_of, words_of
-from ml_assets.observing.incidents import allowed_silence, in_words, late_tables
+from ml_assets.observing.incidents import all_late_tables, allowed_silence, in_words
 from ml_assets.observing.lateness import find_lateness
 from ml_assets.registry.reachability import check_database
 from ml_assets.registry.versions import Version, last_seen
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from ml_assets.deciding.log import LoggedDecision
-    from ml_assets.declaration.domains import Domain
     from ml_assets.declaration.model import ModelDeclaration
     from ml_assets.lake.snapshot import Snapshot
 
@@ -54,7 +54,8 @@ def gather_status(settings: Settings, now: datetime | None = None) -> dict[str, 
     manifest = json.loads(manifest_path(settings).read_text())
     declarations = read_declarations(manifest)
     lake, log = home.lake.open(), home.decision_log.read()
-    health = _health(lake, declarations)
+    domains = landing_domains(manifest)
+    health = _health(lake, domains)
     registry = registry_trouble(home)
     landed = landing_times(home.landing)
     spending = home.spending(now)
@@ -63,12 +64,14 @@ def gather_status(settings: Settings, now: datetime | None = None) -> dict[str, 
         "watermark": max((one["watermark"] for one in health.values() if one["watermark"]), default=None),
         "tables": len(lake.tables()),
         "rows": {name: sum(one["rows"][name] for one in health.values()) for name in _COUNTED} if health else None,
-        "domains": {name: {"watermark": one["watermark"], "rows": one["rows"]} for name, one in health.items()},
+        "domains": health,
         "landed_files": len(landed),
         "checks": _checks(home),
         "budget": spending.text if spending else None,
         "late": _late(home, manifest, declarations, now),
-        "late_feeds": [text for one in health.values() for text in _late_feeds(one["lines"], manifest)],
+        "late_feeds": [
+            f"{table.source}: {in_words(table)}" for table in all_late_tables(lake, domains, allowed_silence(manifest))
+        ],
         "incidents": [
             {"key": one.key, "since": one.at, "title": one.title} for one in home.alerts.open_incidents().values()
         ],
@@ -147,7 +150,7 @@ def _next(answer: dict[str, Any]) -> str | None:
         if answer["landed_files"]:
             return f"{answer['landed_files']:,} files have landed and nothing is published yet: perennial run"
         return (
-            "nothing has landed yet. make run lands the example's flights and runs everything; for your own data, drop "
+            "nothing has landed yet. make run lands the example's data and runs everything; for your own data, drop "
             "files into var/landing/<source>/<table>/ or perennial land, then perennial run"
         )
     if answer["registry"]:
@@ -159,28 +162,19 @@ def _next(answer: dict[str, Any]) -> str | None:
 # --- data
 
 
-def _health(lake: Snapshot, declarations: Mapping[str, ModelDeclaration]) -> dict[str, dict[str, Any]]:
-    """By domain: how far its data go, its rows by what became of them, and a line a landing table."""
-    domains: dict[str, Domain] = {one.domain.name: one.domain for one in declarations.values()}
+def _health(lake: Snapshot, domains: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Of each domain whose health is published: how far its facts reach, and what became of its rows."""
     found = {}
-    for name, domain in domains.items():
-        if domain.tables.data_health in lake.tables():
-            lines = lake.read(domain.tables.data_health).to_pylist()
+    for domain in domains:
+        table = DomainTables(domain).data_health
+        if table in lake.tables():
+            lines = lake.read(table).to_pylist()
             known = [line["last_known_at"] for line in lines if line["last_known_at"] is not None]
-            found[name] = {
+            found[domain] = {
                 "watermark": max(known, default=None),
                 "rows": {counted: sum(int(line[counted] or 0) for line in lines) for counted in _COUNTED},
-                "lines": lines,
             }
     return found
-
-
-def _late_feeds(lines: list[dict[str, Any]], manifest: Mapping[str, Any]) -> list[str]:
-    tables = {line["table_name"] for line in lines}
-    allowed = {
-        source: limit for source, limit in allowed_silence(manifest).items() if source.rpartition(".")[2] in tables
-    }
-    return [f"{table.source}: {in_words(table)}" for table in late_tables(lines, allowed)]
 
 
 def _checks(home: HomeFolder) -> dict[str, Any]:

@@ -32,6 +32,7 @@ from ml_assets.answering.due import (
 from ml_assets.answering.scorers import Scorer, choose_baseline, trouble_of
 from ml_assets.declaration.model import ModelDeclaration
 from ml_assets.errors import ScoringError
+from ml_assets.lake.parts import may_hold
 from ml_assets.lake.results import PREDICTION_SCHEMA
 from ml_assets.lake.snapshot import Lake
 from ml_assets.moments import as_datetime64, from_datetime64, in_utc
@@ -130,7 +131,7 @@ def score_from_spine(lake: Lake, registry: Registry, declaration: ModelDeclarati
     files: dict[date, Path] = {}
     answers: list[pa.Table] = []
     with FileLock(lake.predictions_folder(model) / ".lock", timeout=LOCK_SECONDS):
-        parts = [part for part in lake.parts(declaration.spine) if part.part >= f"{champion.trained_through:%Y-%m}"]
+        parts = [part for part in lake.parts(declaration.spine) if may_hold(part.part, champion.trained_through)]
         spine = [spine_rows(lake, declaration, part) for part in parts]
         until = max((from_datetime64(rows.decision_at.max()) for rows in spine), default=champion.trained_through)
         for rows in spine:
@@ -168,7 +169,7 @@ def score_past(
     count = older = parts_read = 0
     with FileLock(lake.predictions_folder(model) / ".lock", timeout=LOCK_SECONDS):
         for part in lake.parts(declaration.training_set):
-            if part.part[:1].isdigit() and not f"{start:%Y-%m}" <= part.part <= f"{end:%Y-%m}":
+            if not may_hold(part.part, start, end):
                 continue
             rows = part_rows(lake, declaration, part)
             parts_read += 1

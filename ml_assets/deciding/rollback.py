@@ -24,6 +24,7 @@ from ml_assets.errors import ArtifactError, ColumnsMissing, TableMissing
 from ml_assets.fitting.estimators import predict
 from ml_assets.fitting.threads import limited_to
 from ml_assets.lake.decision_rows import read_rows
+from ml_assets.lake.parts import parts_between
 from ml_assets.lake.snapshot import Snapshot
 from ml_assets.measuring.bootstrap import day_weights, worse_by_day
 from ml_assets.measuring.metrics import METRICS
@@ -33,7 +34,6 @@ from ml_assets.registry.registry import Registry
 pc: Any = pyarrow.compute  # its functions are made when it is imported, where type checkers cannot see them
 
 Verdict = Literal["roll_back", "stays", "too_early"]
-PREDICTIONS = "fct_model__predictions"
 
 
 @dataclass(frozen=True)
@@ -106,9 +106,8 @@ def gather_watch(
     since, until = from_datetime64(decided.min()), from_datetime64(decided.max())
     try:
         opponent = registry.load(previous)
-        parts = [part.part for part in lake.parts(declaration.training_set)]
-        near = [part for part in parts if f"{since:%Y-%m}" <= part <= f"{until:%Y-%m}"]
-        rows = read_rows(lake, declaration, previous.columns, near or parts)
+        near = parts_between((part.part for part in lake.parts(declaration.training_set)), since, until)
+        rows = read_rows(lake, declaration, previous.columns, near)
     except (ArtifactError, ColumnsMissing) as error:
         return replace(nothing, unusable=str(error))
     places = pc.index_in(rows.keys, made["decision_key"].combine_chunks())
@@ -130,7 +129,7 @@ def _made(lake: Snapshot, declaration: ModelDeclaration, version: int, span: tim
     """The champion's own predictions within the watched span, outcome known."""
     columns = ["model", "model_version", "prediction_status", "decision_key", "decision_at", "prediction", "actual"]
     try:
-        table = lake.read(PREDICTIONS, columns)
+        table = lake.read(declaration.domain.tables.predictions, columns)
     except TableMissing:
         return pa.table({name: pa.array([]) for name in columns})
     table = table.filter(

@@ -7,8 +7,8 @@ A domain is a folder `<domain>/` in the layers of `dbt_project/models/` (beside 
 dbt group of its name, whose `config.meta.domain` says its cadence:
 
     groups:
-      - name: flights
-        owner: {name: Punctuality, email: punctuality@example.com}
+      - name: shop
+        owner: {name: Shop, email: shop@example.com}
         config: {meta: {domain: {window: week, late_after: 26 hours}}}
 """
 
@@ -84,12 +84,16 @@ UNNAMED = Domain("all", Owner("", ""))
 def domain_of(node: Mapping[str, Any]) -> str:
     """The domain of a node, source or exposure of dbt's manifest: the folder below its layer.
 
-    >>> domain_of({"fqn": ["perennial", "training", "flights", "trn_late_arrival"]})
-    'flights'
+    >>> domain_of({"fqn": ["perennial", "training", "shop", "trn_returns"]})
+    'shop'
+    >>> domain_of({"fqn": ["perennial", "shop", "countries"], "resource_type": "seed"})
+    'shop'
     >>> domain_of({"fqn": ["perennial", "one"]})
     'core'
     """
     path = list(node.get("fqn") or ())
+    if node.get("resource_type") == "seed":  # has no layer: the folder below seeds/
+        return str(path[1]) if len(path) > 2 else CORE
     return str(path[2]) if len(path) > 3 else CORE
 
 
@@ -116,6 +120,17 @@ def read_domains(manifest: Mapping[str, Any]) -> dict[str, Domain]:
     if problems:
         raise DeclarationError(problems)
     return domains
+
+
+def landing_domains(manifest: Mapping[str, Any]) -> tuple[str, ...]:
+    """The domains in whose folders a landing table is declared, in the order of their names."""
+    sources = manifest.get("sources", {}).values()
+    return tuple(sorted({domain_of(source) for source in sources if is_landing(source)} - {CORE}))
+
+
+def is_landing(source: Mapping[str, Any]) -> bool:
+    """Whether files land for the source: `config.meta.landing`."""
+    return bool(((source.get("config") or {}).get("meta") or source.get("meta") or {}).get("landing"))
 
 
 def _domain(name: str, owner: Mapping[str, Any], block: DomainBlock) -> Domain:

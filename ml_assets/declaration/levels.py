@@ -3,7 +3,8 @@
 What belongs here: reading the levels of dbt's nodes. What does not: what is late now (`observing/lateness.py`), the
 promise of a model to answer what lands (`observing/predictions_due.py`).
 
-A level is `config.meta.service: {late_after: 26 hours}` of a model, or of its folder in dbt_project.yml.
+A level is `config.meta.service: {late_after: 26 hours}` of a model, or of its folder in dbt_project.yml. A public model
+that says nothing has the level of its domain (`late_after` of `config.meta.domain`), if that declares one.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
+from ml_assets.declaration.domains import domain_of, read_domains
 from ml_assets.declaration.schema import parse_table_service
 from ml_assets.errors import DeclarationError
 
@@ -24,11 +26,17 @@ def read_levels(manifest: Mapping[str, Any]) -> dict[str, timedelta]:
     Raises:
         DeclarationError: with every mistake; one that a whole folder shares is told once.
     """
+    domains = read_domains(manifest)
     levels: dict[str, timedelta] = {}
     mistakes: dict[tuple[str, str, str], list[Mapping[str, Any]]] = {}
     for unique_id, node in manifest.get("nodes", {}).items():
         found = ((node.get("config") or {}).get("meta") or {}).get("service")
-        if found is None or node.get("resource_type") not in _KINDS:
+        if node.get("resource_type") not in _KINDS:
+            continue
+        if found is None:
+            domain = domains.get(domain_of(node))
+            if domain is not None and domain.late_after is not None and _is_public(node):
+                levels[unique_id] = domain.late_after
             continue
         service, problems = parse_table_service(found)
         if service is not None:
@@ -39,6 +47,10 @@ def read_levels(manifest: Mapping[str, Any]) -> dict[str, timedelta]:
     if mistakes:
         raise DeclarationError([_mistake(*where, nodes) for where, nodes in sorted(mistakes.items())])
     return levels
+
+
+def _is_public(node: Mapping[str, Any]) -> bool:
+    return (node.get("access") or (node.get("config") or {}).get("access")) == "public"
 
 
 def _mistake(folder: str, place: str, words: str, nodes: Sequence[Mapping[str, Any]]) -> str:

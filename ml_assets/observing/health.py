@@ -25,6 +25,7 @@ from ml_assets.errors import LakeError, TableMissing
 from ml_assets.fitting.training import code_version
 from ml_assets.lake.decision_rows import moments
 from ml_assets.lake.ledger import Spending
+from ml_assets.lake.parts import parts_between
 from ml_assets.lake.snapshot import Snapshot
 from ml_assets.measuring.metrics import METRICS, Floats, measure
 from ml_assets.moments import from_datetime64, in_utc
@@ -33,9 +34,6 @@ from ml_assets.registry.versions import Version
 
 pc: Any = pyarrow.compute  # its functions are made when it is imported, where type checkers cannot see them
 
-PREDICTIONS = "fct_model__predictions"
-FEATURE_DRIFT = "mon_feature__drift"
-PREDICTION_DRIFT = "mon_prediction__drift"
 WEEK = timedelta(days=7)
 # A week of which less than this share of outcomes is known is judged later: the first known are not like the rest.
 KNOWN_SHARE = 0.9
@@ -123,7 +121,7 @@ def health_windows(
     lake: Snapshot, declaration: ModelDeclaration, champion: Version, as_of: datetime
 ) -> tuple[HealthWindow, ...]:
     """The whole weeks (from Monday, UTC) that the champion has predicted, oldest first, as many as a policy needs."""
-    policy = declaration.retraining
+    policy, tables = declaration.retraining, declaration.domain.tables
     wanted = max([1, *(one.windows.of for one in (policy.drift, policy.performance) if one)])
     first = in_utc(as_of) - WEEK * (wanted + 2)
     predictions = _predictions(lake, declaration, champion, first)
@@ -131,7 +129,7 @@ def health_windows(
     drift = _weighted_drift(lake, declaration, champion)
     prediction_drift = {
         row["window_start"]: row["population_stability"]
-        for row in _rows_of(lake, PREDICTION_DRIFT, champion, ["window_start", "population_stability"])
+        for row in _rows_of(lake, tables.prediction_drift, champion, ["window_start", "population_stability"])
     }
     weeks: Any = predictions.groupby("week")
     return tuple(
@@ -178,13 +176,14 @@ def _window(
 
 def _predictions(lake: Snapshot, declaration: ModelDeclaration, champion: Version, first: datetime) -> pd.DataFrame:
     columns = ["model", "model_version", "decision_at", "prediction", "prediction_status", "actual"]
+    predictions = declaration.domain.tables.predictions
     try:
-        parts = [part.part for part in lake.parts(PREDICTIONS) if part.part >= f"{first:%Y-%m}"]
+        parts = parts_between((part.part for part in lake.parts(predictions)), first)
     except TableMissing:
         parts = []
     if not parts:  # nothing is published yet, or nothing was predicted for long
         return pd.DataFrame(columns=[*columns, "week"])
-    table = lake.read(PREDICTIONS, columns, parts)
+    table = lake.read(predictions, columns, parts)
     mine = (
         (pc.field("model") == declaration.name)
         & (pc.field("model_version") == champion.version)
@@ -213,7 +212,8 @@ def _weighted_drift(lake: Snapshot, declaration: ModelDeclaration, champion: Ver
     by_importance = policy.weighted_by == "importance"
     weights = lake.read_reliance(declaration.name, champion.version) if by_importance else {}
     sums: dict[date, list[float]] = {}
-    for row in _rows_of(lake, FEATURE_DRIFT, champion, ["window_start", "feature", "population_stability"]):
+    table = declaration.domain.tables.feature_drift
+    for row in _rows_of(lake, table, champion, ["window_start", "feature", "population_stability"]):
         weight = weights.get(row["feature"], 0.0) if by_importance else 1.0
         total = sums.setdefault(row["window_start"], [0.0, 0.0])
         total[0] += weight * row["population_stability"]
@@ -235,9 +235,9 @@ def _watermarks(
     lake: Snapshot, declaration: ModelDeclaration, newest: Version | None
 ) -> tuple[datetime, datetime | None]:
     """The latest moment that the training set speaks of, and the latest label; reads only parts with news."""
-    since = f"{newest.trained_through - 2 * WEEK:%Y-%m}" if newest else ""
+    since = newest.trained_through - 2 * WEEK if newest else None
     every = [part.part for part in lake.parts(declaration.training_set)]
-    parts = [part for part in every if part >= since] or every
+    parts = parts_between(every, since) or every
     table = lake.read(declaration.training_set, [declaration.decision_at, declaration.label_known_at], parts)
     decided, labelled = (moments(column) for column in table.columns)
     labelled = labelled[~np.isnat(labelled)]

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from ml_assets.declaration.domains import DomainTables
 from ml_assets.observing.alerts import Alerts
 
 if TYPE_CHECKING:  # what only reads incidents shall not wait for what makes predictions
     from ml_assets.answering.scoring import ScoringReport
+    from ml_assets.lake.snapshot import Snapshot
 
-HEALTH = "mon_data__health"
 # Of the rows of an ordinary day a few miss something; more than this share of them is an incident.
 MARKED_ROWS = 0.05
 LATE = "late_feed/"
@@ -50,7 +51,7 @@ def tell_of_answers(alerts: Alerts, report: ScoringReport, *, now: datetime) -> 
 class LateTable:
     """A landing table that has brought nothing for longer than its source allows.
 
-    `source` is `<source>.<table>`; `behind` runs from its newest fact to the newest of all tables, None if it never
+    `source` is `<source>.<table>`; `behind` runs from its newest fact to the newest of its domain, None if it never
     brought any.
     """
 
@@ -73,21 +74,32 @@ def allowed_silence(manifest: Mapping[str, Any]) -> dict[str, timedelta]:
 
 
 def late_tables(health: Iterable[Mapping[str, Any]], allowed: Mapping[str, timedelta]) -> tuple[LateTable, ...]:
-    """The tables that are late by the data's own time: a whole feed that stands still is nobody's delay.
+    """The tables of one domain that are late by the data's own time: a whole domain that stands still, or in which
+    nothing has landed yet, is nobody's delay.
 
     Args:
-        health: rows of `mon_data__health`.
+        health: rows of the domain's `mon_<domain>__data_health`.
         allowed: what `allowed_silence` says.
     """
-    rows = {row["table_name"]: row for row in health}
+    rows = {f"{row['source_name']}.{row['table_name']}": row for row in health}
+    if all(row["last_known_at"] is None for row in rows.values()):
+        return ()
     late = []
-    for source, limit in sorted(allowed.items()) if rows else ():
-        row = rows.get(source.rpartition(".")[2], {})
-        minutes = row.get("minutes_behind_watermark")
+    for source in sorted(rows.keys() & allowed.keys()):
+        minutes, limit = rows[source]["minutes_behind_watermark"], allowed[source]
         behind = None if minutes is None else timedelta(minutes=int(minutes))
         if behind is None or behind > limit:
-            late.append(LateTable(source, row.get("last_known_at"), behind, limit))
+            late.append(LateTable(source, rows[source]["last_known_at"], behind, limit))
     return tuple(late)
+
+
+def all_late_tables(lake: Snapshot, domains: Iterable[str], allowed: Mapping[str, timedelta]) -> tuple[LateTable, ...]:
+    """The same of several domains, each by its own newest fact; of those whose health is published."""
+    published = set(lake.tables())
+    tables = [DomainTables(domain).data_health for domain in domains]
+    return tuple(
+        late for table in tables if table in published for late in late_tables(lake.read(table).to_pylist(), allowed)
+    )
 
 
 def tell_of_late(alerts: Alerts, late: Iterable[LateTable], *, now: datetime) -> None:
@@ -107,7 +119,7 @@ def in_words(table: LateTable) -> str:
         "It has never brought a row"
         if table.behind is None
         else f"Its newest fact is of {table.last_known_at:%Y-%m-%d %H:%M} UTC, {_hours(table.behind)} behind the "
-        "newest of all tables"
+        "newest of all tables of its domain"
     )
     return (
         f"{what}; {_hours(table.allowed)} are allowed. Predictions go on: what is known only from it shows as missing, "

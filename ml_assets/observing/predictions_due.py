@@ -7,8 +7,9 @@ The promise `service.predictions_due` of a model is kept for a file if the time 
 stands for what it made due is no longer than that, by the wall clock. A file has landed at its time of modification. A
 prediction stands when the model's predictions were written, by the champion or by a fallback, after a run of dbt that
 began after the landing has published the table which they are made from. A file that changes nothing is answered in the
-same way. Two small files record that, each replaced whole:
+same way. Small files record that, each replaced whole:
 
+    door.json                 when dbt's look at the landing folder last began
     read/<table>.json         what had landed before this moment is in the published table
     answered/<model>.json     what had landed before `landed_before` is answered, since when, and how long the first
                               file of that landing had waited (null at the beginning)
@@ -42,6 +43,14 @@ class PredictionsDue:
     """The record below one folder."""
 
     root: Path
+
+    def note_look(self, began: datetime) -> None:
+        """dbt has looked at the landing folder, and began at this moment."""
+        write_whole(self._door, json.dumps({"landed_before": text_of(began)}).encode())
+
+    def last_look(self) -> datetime | None:
+        """When dbt's last look at the landing folder began: what had landed before that can be in its tables."""
+        return _moment_in(self._door, "landed_before")
 
     def note_reading(self, table: str, landed_before: datetime) -> None:
         """The table is published anew, with all that had landed before this moment."""
@@ -90,6 +99,10 @@ class PredictionsDue:
         last = self.last_answer(model)
         waiting = [moment for moment in landed if last is not None and moment >= last.landed_before]
         return min(waiting, default=None)
+
+    @property
+    def _door(self) -> Path:
+        return self.root / "door.json"
 
     def _reading(self, table: str) -> Path:
         return self.root / "read" / f"{table}.json"

@@ -27,6 +27,7 @@ from ml_assets.fitting.estimators import predict
 from ml_assets.fitting.threads import limited_to
 from ml_assets.judging.evidence import ShadowEvidence
 from ml_assets.lake.decision_rows import DecisionRows, read_rows
+from ml_assets.lake.parts import parts_between
 from ml_assets.lake.results import PREDICTION_SCHEMA
 from ml_assets.lake.snapshot import Lake, Snapshot
 from ml_assets.measuring.bootstrap import day_weights, worse_by_day
@@ -196,8 +197,8 @@ def _rows_of(
     lake: Snapshot, declaration: ModelDeclaration, columns: Sequence[str], predictions: pa.Table
 ) -> DecisionRows:
     """The training set's rows of these predictions' decisions."""
-    months = {f"{moment:%Y-%m}" for moment in predictions["decision_at"].to_pylist()}
-    parts = [part.part for part in lake.parts(declaration.training_set)]
-    near = [part for part in parts if part in months or not part[:1].isdigit()]
+    decided = predictions["decision_at"].to_numpy()
+    span = [from_datetime64(moment) for moment in (decided.min(), decided.max())] if len(decided) else []
+    near = parts_between((part.part for part in lake.parts(declaration.training_set)), *span)
     rows = read_rows(lake, declaration, tuple(columns), near)
     return rows.where(pc.is_in(rows.keys, predictions["decision_key"].combine_chunks()).to_numpy(zero_copy_only=False))

@@ -115,7 +115,9 @@ def measure(way: str, home: Path, statements: Path) -> float:
     settings = Settings().prepared()
     definitions = build_definitions(settings)
     assets = [
-        asset for asset in definitions.assets or [] if isinstance(asset, dg.AssetsDefinition) and asset.op.name == "dbt"
+        asset
+        for asset in definitions.assets or []
+        if isinstance(asset, dg.AssetsDefinition) and asset.op.name.split("_")[0] == "dbt"
     ]
     with instance_of(settings) as instance:
         result = dg.materialize(assets, instance=instance, resources=definitions.resources, raise_on_error=False)

@@ -3,7 +3,7 @@
     python tests/benchmarks/bench_drift.py [--through 2013-10-31] [--repeats 5] [--json out.json]
 
 A home is built from the real feed; every decision of the last four weeks is given a prediction by one version that was trained on all before them. dbt then compiles
-int_features__reference and mon_feature__drift, and their SQL runs as it stands, each time in a fresh process with the project's own settings:
+int_flights__feature_reference and mon_flights__feature_drift, and their SQL runs as it stands, each time in a fresh process with the project's own settings:
 
     reference  value counts of every feature over the whole training set: once per version
     drift      four weeks against that reference: PSI, Jensen-Shannon and exact Kolmogorov-Smirnov of every feature, by week
@@ -28,7 +28,7 @@ ROOT = Path(__file__).parents[2]
 DBT_PROJECT = ROOT / "dbt_project"
 GOAL = 7.0
 MODEL = "late_arrival"
-COMPARED = ("int_features__reference", "mon_feature__drift")
+COMPARED = ("int_flights__feature_reference", "mon_flights__feature_drift")
 
 
 def cpu_seconds() -> float:
@@ -92,7 +92,7 @@ def prepare(home: Path, through: str) -> dict[str, str]:
         )
     figure = [MODEL, 1, trained_at, "candidate", "overall", "", "log_loss", 0.5, None, None, len(rows)]
     lake.write_evaluation(MODEL, 1, pa.table([[value] for value in figure], schema=EVALUATION_SCHEMA))
-    dbt(home, "build", "--exclude-resource-type", "unit_test", "--select", "source:lake+")
+    dbt(home, "build", "--exclude-resource-type", "unit_test", "--select", "source:lake_flights+")
     for name in COMPARED:  # as in the first run of a version: nothing of it was compared before
         dbt(home, "compile", "--full-refresh", "--select", name)
     compiled = {name: next((home / "target" / "compiled").rglob(f"{name}.sql")).read_text() for name in COMPARED}
@@ -105,8 +105,8 @@ def prepare(home: Path, through: str) -> dict[str, str]:
             figures.append(f"count({feature.name}), min({feature.name}), max({feature.name}), avg({feature.name})")
     scan = f"select {', '.join(figures)} from {table}"
     return {
-        "reference": compiled["int_features__reference"],
-        "drift": compiled["mon_feature__drift"],
+        "reference": compiled["int_flights__feature_reference"],
+        "drift": compiled["mon_flights__feature_drift"],
         "scan_reference": f"{scan} where {declaration.label_known_at} <= timestamp '{trained_at}'",
         "scan_drift": f"{scan} where decision_at > timestamp '{trained_at}'",
         "features": str(len(declaration.features)),

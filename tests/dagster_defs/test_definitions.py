@@ -110,9 +110,8 @@ def test_a_dbt_model_is_in_its_own_group(definitions: dg.Definitions, manifest: 
 def test_landing_tables_are_assets_from_outside(
     definitions: dg.Definitions, manifest: Manifest, specs: dict[str, dg.AssetSpec]
 ) -> None:
-    landing = {
-        f"{one['source_name']}/{one['name']}" for one in manifest["sources"].values() if one["source_name"] != "lake"
-    }
+    sources = manifest["sources"].values()
+    landing = {f"{one['source_name']}/{one['name']}" for one in sources if one["config"]["meta"].get("landing")}
 
     assert landing
     assert {key for key, spec in specs.items() if spec.group_name == "landing"} == landing
@@ -142,15 +141,25 @@ def test_a_model_is_owned_by_whom_its_declaration_names(
         assert {owner for step in STEPS for owner in specs[f"{name}/{step}"].owners} == {declaration.owner.email}
 
 
-@pytest.mark.parametrize(("table", "step"), LAKE_TABLES.items())
+@pytest.mark.parametrize(
+    ("lake", "table"),
+    [
+        ("lake", "decisions"),
+        ("lake", "evaluations"),
+        ("lake", "costs"),
+        ("lake_flights", "predictions"),
+        ("lake_flights", "evaluations"),
+        ("lake_flights", "reference_predictions"),
+    ],
+)
 def test_what_models_write_back_is_read_by_dbt_after_them(
     definitions: dg.Definitions,
     manifest: Manifest,
     declarations: dict[str, ModelDeclaration],
+    lake: str,
     table: str,
-    step: str | None,
 ) -> None:
-    source = f"source.perennial.lake.{table}"
+    source, step = f"source.perennial.{lake}.{table}", LAKE_TABLES[table]
     readers = [name for name, node in nodes_of(manifest, "model").items() if source in node["depends_on"]["nodes"]]
 
     assert readers
@@ -160,7 +169,7 @@ def test_what_models_write_back_is_read_by_dbt_after_them(
 
 
 def test_no_asset_stands_for_the_lake_itself(specs: dict[str, dg.AssetSpec]) -> None:
-    assert not [key for key in specs if key.startswith("lake/")]
+    assert not [key for key in specs if key.startswith("lake")]
 
 
 def declare_another(manifest: Manifest) -> None:
@@ -181,7 +190,7 @@ def test_a_new_declaration_is_all_that_a_new_model_needs(built_from: BuiltFrom) 
     assert {f"punctual_enough/{step}" for step in STEPS} <= selected(definitions, REFRESH_JOB)
     assert "punctual_enough/predictions" in selected(definitions, SCORE_JOB)
     assert specs["punctual_enough/candidate"].owners == ["somebody@example.com"]
-    assert "punctual_enough/predictions" in parents(spec_of_node(definitions, "stg_lake__predictions"))
+    assert "punctual_enough/predictions" in parents(spec_of_node(definitions, "stg_flights__predictions"))
     assert "late_arrival/predictions" in specs
 
 

@@ -13,7 +13,7 @@ import pytest
 from dbt_homes import FEED, Build, Home, Project
 
 LARGEST = 4_000  # bytes, so that a file can be too large without being large
-DOOR = ("stg_landing__files", "base_nycflights__*", "int_landing__intake", "stg_landing__quarantine")
+DOOR = ("stg_landing__files", "base_nycflights__*", "int_flights__intake", "stg_flights__quarantine")
 
 SCHEDULES = "flight_date,carrier,flight,origin,dest,sched_dep_time,sched_arr_time,distance,time_hour,reported_at"
 DEPARTURES = "flight_date,carrier,flight,origin,tailnum,dep_time,dep_delay,reported_at"
@@ -178,7 +178,7 @@ def _path(fault: RowFault) -> str:
 
 def _accounts(home: Home) -> list[tuple[str, int, int, int]]:
     return home.rows(
-        "select path, landed_rows, staged_rows, quarantined_rows from int_landing__intake join stg_landing__files using (file_id)"
+        "select path, landed_rows, staged_rows, quarantined_rows from int_flights__intake join stg_landing__files using (file_id)"
     )
 
 
@@ -186,7 +186,7 @@ def test_faults_do_not_stop_the_build(doors: tuple[Home, Build]) -> None:
     _, build = doors
 
     assert build, build.failures()
-    assert build.statuses["rows_are_accounted_for_int_landing__intake_ref_stg_landing__files_"] == "pass"
+    assert build.statuses["rows_are_accounted_for_int_flights__intake_ref_stg_landing__files_"] == "pass"
 
 
 @pytest.mark.parametrize("fault", FILE_FAULTS, ids=lambda fault: Path(fault.path).stem)
@@ -201,7 +201,7 @@ def test_a_file_that_is_not_what_it_should_be_is_named_and_not_read(
 
     assert status == fault.status
     assert fault.reason in reason
-    assert home.rows(f"select * from int_landing__intake where file_id = {file_id}") == []
+    assert home.rows(f"select * from int_flights__intake where file_id = {file_id}") == []
 
 
 @pytest.mark.parametrize("fault", ROW_FAULTS, ids=lambda fault: fault.name)
@@ -211,7 +211,7 @@ def test_a_row_that_is_not_what_it_should_be_is_named_and_the_next_one_goes_on(
     home, _ = doors
 
     found = home.rows(
-        "select line_number, quarantine_reason, quarantined_line from stg_landing__quarantine join stg_landing__files using (file_id) "
+        "select line_number, quarantine_reason, quarantined_line from stg_flights__quarantine join stg_landing__files using (file_id) "
         f"where path = '{_path(fault)}'"
     )
     ((_, landed, staged, quarantined),) = (account for account in _accounts(home) if account[0] == _path(fault))
@@ -248,7 +248,7 @@ def test_the_build_says_which_files_and_rows_it_did_not_take(doors: tuple[Home, 
     said = "\n".join(build.said)
 
     assert build.statuses["files_are_accepted_stg_landing__files_"] == "warn"
-    assert build.statuses["rows_pass_the_door_stg_landing__quarantine_ref_stg_landing__files_"] == "warn"
+    assert build.statuses["rows_pass_the_door_stg_flights__quarantine_ref_stg_landing__files_"] == "warn"
     assert f"{FEED}/schedules/wrong_header.csv: header is date,airline" in said
     assert ", line 2: " in said
 

@@ -121,7 +121,7 @@ def test_what_became_known_later_is_there_for_later_decisions(poisoned: tuple[Ho
 
     assert rows == [] or all(row["network_waiting_flights"] >= 0 for row in rows)
     assert home.rows(
-        "select max(quarantined_rows) from int_landing__intake join stg_landing__files using (file_id) where path like '%z_poison%'"
+        "select max(quarantined_rows) from int_flights__intake join stg_landing__files using (file_id) where path like '%z_poison%'"
     ) != [(None,)]
     assert home.rows(f"select count(*) > 0 from ftr_origin__weather where known_at > '{noon}'") == [(True,)]
 

@@ -97,7 +97,7 @@ def built_in_steps(template: Home, feed: Path, copy_home: Callable[[Home], Home]
         copy_landing(feed, home, paths)
         if number == 1:
             assert not home.build(
-                "stg_landing__files", "int_landing__intake"
+                "stg_landing__files", "int_flights__intake"
             )  # rows nobody has read yet are not accounted for
             assert home.build("+ftr_origin__weather")
             assert home.build("ftr_origin__traffic")

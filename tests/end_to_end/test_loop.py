@@ -54,13 +54,18 @@ def test_the_first_champions_beat_their_baselines(winter: RealHome) -> None:
 def test_predictions_and_what_watches_them_are_published(winter: RealHome) -> None:
     rows = winter.rows()
 
-    assert rows["fct_model__predictions"] == sum(winter.predictions(model).num_rows for model in MODELS) > 0
-    for table in ("mon_data__health", "mon_feature__drift", "fct_model__evaluations", "fct_model__decisions"):
+    assert rows["fct_flights__predictions"] == sum(winter.predictions(model).num_rows for model in MODELS) > 0
+    for table in (
+        "mon_flights__data_health",
+        "mon_flights__feature_drift",
+        "fct_model__evaluations",
+        "fct_model__decisions",
+    ):
         assert rows[table] > 0, table
 
 
 def test_performance_is_published_once_outcomes_are_known(day_later: RealHome) -> None:
-    performance = day_later.lake.open().read("mon_model__performance").to_pandas()
+    performance = day_later.lake.open().read("mon_flights__performance").to_pandas()
 
     assert set(performance["model"]) == set(MODELS)
     assert {"overall", "origin"} <= set(performance["slice_name"])
@@ -90,10 +95,10 @@ def test_one_more_day_changes_only_the_newest_parts(winter: RealHome, day_later:
     assert {table for table, part in changed if part == "all"} <= {
         "fct_model__decisions",
         "fct_model__evaluations",
-        "mon_data__health",
-        "mon_feature__drift",
-        "mon_prediction__drift",
-        "mon_model__performance",
+        "mon_flights__data_health",
+        "mon_flights__feature_drift",
+        "mon_flights__prediction_drift",
+        "mon_flights__performance",
     }
 
 

@@ -16,8 +16,8 @@ Copied = Callable[..., RealHome]
 def test_one_run_goes_from_files_to_predictions_and_what_watches_them(week: RealHome) -> None:
     tables = set(week.lake.open().tables())
 
-    assert {"trn_late_arrival", "fct_model__predictions", "fct_model__evaluations", "fct_model__decisions"} <= tables
-    assert {"mon_data__health", "mon_feature__drift"} <= tables
+    assert {"trn_late_arrival", "fct_flights__predictions", "fct_model__evaluations", "fct_model__decisions"} <= tables
+    assert {"mon_flights__data_health", "mon_flights__feature_drift"} <= tables
     for model in MODELS:
         assert week.champion(model) == 1
         assert week.predictions(model).num_rows > 0
@@ -26,7 +26,7 @@ def test_one_run_goes_from_files_to_predictions_and_what_watches_them(week: Real
 
 
 def test_what_was_predicted_is_published(week: RealHome) -> None:
-    assert week.rows()["fct_model__predictions"] == sum(week.predictions(model).num_rows for model in MODELS)
+    assert week.rows()["fct_flights__predictions"] == sum(week.predictions(model).num_rows for model in MODELS)
 
 
 def test_models_asked_again_without_news_do_nothing(week: RealHome, copied: Copied) -> None:

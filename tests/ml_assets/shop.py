@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from ml_assets.declaration.domains import DomainTables
 from ml_assets.declaration.reader import ModelDeclaration, read_declarations
 from ml_assets.lake.files import parquet_bytes
 from ml_assets.lake.snapshot import Lake
@@ -26,6 +27,10 @@ DAYS = 120
 ROWS_A_DAY = 80
 AS_OF = FIRST_DAY + timedelta(days=100)
 TABLE = "trn_returns"
+DOMAIN = "shop"
+PREDICTIONS = DomainTables(DOMAIN).predictions
+FEATURE_DRIFT = DomainTables(DOMAIN).feature_drift
+PREDICTION_DRIFT = DomainTables(DOMAIN).prediction_drift
 COLUMNS = {
     "order_id": ("bigint", "entity"),
     "line": ("integer", "entity"),
@@ -145,12 +150,13 @@ def publish_predictions(lake: Lake, frame: pd.DataFrame, **changes: Any) -> Lake
         index=frame["order_id"].astype(str) + "|" + frame["line"].astype(str),
     )
     made = made.assign(actual=made["decision_key"].map(outcomes)).assign(**changes)
-    return publish(lake.root, made, "fct_model__predictions", by="decision_at")
+    return publish(lake.root, made, PREDICTIONS, by="decision_at")
 
 
 def exposure(name: str, ml: dict[str, Any]) -> dict[str, Any]:
     return {
         "name": name,
+        "fqn": ["perennial", "ml_models", DOMAIN, name],
         "type": "ml",
         "label": name.title(),
         "owner": {"name": "Shop", "email": "shop@example.com"},

@@ -1,6 +1,8 @@
-{# Domains: which one a node belongs to, and what its group declares. The folder below a layer is the domain; `core` belongs to none. #}
+{# Domains: which one a node belongs to, what its group declares, and its own copies of the core's tables. The folder below a layer is the domain; `core` belongs to none. #}
 
 {% macro domain_of(node) -%}
+    {#- A seed has no layer: its domain is the folder below seeds/. -#}
+    {%- if node.resource_type == 'seed' -%}{{ return(node.fqn[1] if node.fqn | length > 2 else 'core') }}{%- endif -%}
     {{ return(node.fqn[2] if node.fqn | length > 3 else 'core') }}
 {%- endmacro %}
 
@@ -14,4 +16,22 @@
         {%- endfor -%}
     {%- endif -%}
     {{ return(found) }}
+{%- endmacro %}
+
+
+{% macro domain_table(layer, name) -%}
+    {#- A table that every domain has, the one of the domain of the model that is being built. Other domains' tables never stand in the way. -#}
+    {{ return(ref(layer ~ '_' ~ domain_of(model) ~ '__' ~ name)) }}
+{%- endmacro %}
+
+
+{% macro window_start(moment) -%}
+    {#- SQL date: first day of the window that a moment (UTC) is in: the domain's day, week (from Monday), month or year. -#}
+    {%- set window = domain_settings(domain_of(model)).window -%}
+    {%- if window not in ('day', 'week', 'month', 'year') -%}
+        {{ exceptions.raise_compiler_error(
+            'group ' ~ domain_of(model) ~ ': config.meta.domain.window: found ' ~ window ~ '; use one of day, week, month, year'
+        ) }}
+    {%- endif -%}
+    date_trunc('{{ window }}', {{ moment }})::date
 {%- endmacro %}

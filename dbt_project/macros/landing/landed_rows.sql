@@ -44,12 +44,28 @@
 {%- endmacro %}
 
 
-{% macro landed_rows(feed, table, key) -%}
-{#- Rows of the files of one landing table that this model has not read yet. `key`: the columns that make a row unique. -#}
+{% macro landed_key(declared) -%}
+    {#- The columns that make a row of a landing table unique: `config.meta.key` of its source; within a file, where rows carry no time. -#}
+    {%- if not declared -%}{{ return(['file_id']) }}{%- endif -%}
+    {%- set meta = declared.config.meta or declared.meta -%}
+    {%- set names = declared.columns.values() | map(attribute='name') | list -%}
+    {%- if not meta.get('key') or meta.key | reject('in', names) | list -%}
+        {{ exceptions.raise_compiler_error(
+            declared.original_file_path ~ ': ' ~ declared.source_name ~ '.' ~ declared.name ~ ': config.meta.key: found ' ~ meta.get('key')
+            ~ '; name the columns that make a row unique, a list of some of ' ~ names | join(', ')
+        ) }}
+    {%- endif -%}
+    {{ return((['file_id'] if not meta.get('known_at') else []) + meta.key) }}
+{%- endmacro %}
+
+
+{% macro landed_rows(feed, table) -%}
+{#- Rows of the files of one landing table that this model has not read yet. -#}
 {%- set files = ref('stg_landing__files') -%}
 {%- do source(feed, table) -%}
 {%- set declared = landing_sources().get(feed ~ '/' ~ table) -%}
 {%- set columns = declared.columns.values() | list if declared else [] -%}
+{%- set key = landed_key(declared) -%}
 {%- set known_at = (declared.config.meta if declared and declared.config.meta else (declared.meta if declared else {})).get('known_at') -%}
 {%- set paths = [] -%}
 {%- if execute -%}

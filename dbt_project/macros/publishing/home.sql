@@ -7,6 +7,7 @@
 
 {% macro prepare_home() %}
     {% if execute and flags.WHICH in ('build', 'run', 'test', 'seed', 'snapshot') %}
+        {% do check_declarations() %}
         {% for folder in ['lake', 'lake/tables', 'lake/costs'] %}
             {% set path = home() ~ '/' ~ folder %}
             {% set marker = path ~ '/about_0.txt' %}

@@ -10,12 +10,18 @@
 {%- endmacro %}
 
 
+{% macro domain_intake_of(node) -%}
+    {#- The intake of the node's own domain: other domains' files say nothing about its rows. -#}
+    {{ return(ref('int_' ~ domain_of(node) ~ '__intake')) }}
+{%- endmacro %}
+
+
 {% macro changed_from() -%}
     {#- SQL timestamp: facts known before it cannot have changed since this model was last built. -#}
     {%- if not execute or not is_incremental() -%}
         {{ return("timestamp '1900-01-01'") }}
     {%- endif -%}
-    {%- set intake = ref('int_landing__intake') -%}
+    {%- set intake = domain_intake_of(model) -%}
     {%- set answer = run_query(
         "with progress as (select coalesce(max(file_id), 0) as file_id from perennial_progress "
         ~ "where model = '" ~ model.name ~ "' and definition = '" ~ model_definition() ~ "') "
@@ -51,7 +57,7 @@
     {%- if execute -%}{%- do upstream_models(model.unique_id, upstream) -%}{%- endif -%}
     insert or replace into perennial_progress
     select '{{ model.name }}', least(coalesce(max(intake.file_id), 0), coalesce(min(behind.file_id), 0)), '{{ model_definition() }}'
-    from {{ ref('int_landing__intake') }} as intake
+    from {{ domain_intake_of(model) }} as intake
     cross join (
         select coalesce(min(file_id), 9223372036854775807) as file_id from perennial_progress
         where model in (select unnest({{ sql_list(upstream.values() | list) }}::varchar[]))

@@ -4,32 +4,57 @@
     A part whose rows are the same is not written again: publishing costs what is new.
 #}
 
+{% macro domains_of_result(node) -%}
+    {#- The domains whose tables a result speaks of: a model's own, of a test those of the models that it looks at. -#}
+    {% set holders = [node] %}
+    {% if node.resource_type in ('test', 'unit_test') %}
+        {% set holders = [] %}
+        {% for unique_id in ([node.attached_node] if node.attached_node else node.depends_on.nodes) if unique_id in graph.nodes %}
+            {% do holders.append(graph.nodes[unique_id]) %}
+        {% endfor %}
+    {% endif %}
+    {% set domains = [] %}
+    {% for holder in holders %}{% do domains.append(domain_of(holder)) %}{% endfor %}
+    {{ return(domains | unique | list or ['core']) }}
+{%- endmacro %}
+
+
 {% macro publishable(results) -%}
-    {#- Public models that this invocation built or tested; none of them if anything in it failed: readers see all of a state or the one before. -#}
+    {#- Public models that this invocation built or tested, domain by domain: none of a domain's if anything of it failed. Its readers see all of a state or the one
+        before, and other domains go on. What belongs to no domain is one more. -#}
     {% set touched = [] %}
-    {% set spoiled = [] %}
+    {% set spoiled = {} %}
     {% for result in results %}
         {% if result.status | string not in ('success', 'pass', 'warn', 'no-op') %}
-            {% do spoiled.append(result.node.unique_id) %}
+            {% for domain in domains_of_result(result.node) %}
+                {% do spoiled.setdefault(domain, []).append(result.node.name) %}
+            {% endfor %}
         {% elif result.node.resource_type == 'model' %}
             {% do touched.append(result.node.unique_id) %}
         {% elif result.node.resource_type in ('test', 'unit_test') %}
             {% do touched.extend(result.node.depends_on.nodes) %}
         {% endif %}
     {% endfor %}
-    {% set models = [] %}
-    {% for unique_id in (touched | unique | sort if not spoiled else []) %}
+    {% set by_domain = {} %}
+    {% for unique_id in touched | unique | sort %}
         {% set node = graph.nodes.get(unique_id) %}
-        {% if node and node.resource_type == 'model' and node.config.access == 'public' %}
-            {% do models.append(node) %}
+        {% if node and node.resource_type == 'model' and node.config.access == 'public' and domain_of(node) not in spoiled %}
+            {% do by_domain.setdefault(domain_of(node), []).append(node) %}
         {% endif %}
     {% endfor %}
-    {% set open = unanswered_tests(models, results) if models else [] %}
-    {% if open %}
-        {% do log('Nothing published: no good answer of ' ~ open | sort | join(', ') ~ '; mend what they found, then dbt build', info=true) %}
-        {{ return([]) }}
-    {% endif %}
-    {{ return(models) }}
+    {% set publishable = [] %}
+    {% for domain, models in by_domain.items() %}
+        {% set open = unanswered_tests(models, results) %}
+        {% if open %}
+            {% do log('Nothing published of ' ~ domain ~ ': no good answer of ' ~ open | sort | join(', ') ~ '; mend what they found, then dbt build', info=true) %}
+        {% else %}
+            {% do publishable.extend(models) %}
+        {% endif %}
+    {% endfor %}
+    {% for domain, names in spoiled.items() %}
+        {% do log('Nothing published of ' ~ domain ~ ': ' ~ names[0] ~ (' and ' ~ (names | length - 1) ~ ' more' if names | length > 1 else '') ~ ' did not pass', info=true) %}
+    {% endfor %}
+    {{ return(publishable) }}
 {%- endmacro %}
 
 
@@ -56,13 +81,30 @@
 {%- endmacro %}
 
 
+{% macro part_name(node) -%}
+    {#- SQL for the part that a row is published in: the month (2013-10) or year (2013) of the column `by` of config.meta.publish, 'none' where that is null; or 'all'. -#}
+    {% set settings = node.config.meta.get('publish', {}) %}
+    {% set by = settings.get('by') %}
+    {% set part = settings.get('part', 'month' if by else 'none') %}
+    {% set known = settings.keys() | reject('in', ['by', 'part', 'order_by']) | list == [] %}
+    {% if not known or part not in ('month', 'year', 'none') or (by is none and part != 'none') %}
+        {{ exceptions.raise_compiler_error(
+            node.original_file_path ~ ': ' ~ node.name ~ ': config.meta.publish: found ' ~ settings
+            ~ '; it takes by: <column> with part: month, year or none (one part in all), and order_by: [<columns>]'
+        ) }}
+    {% endif %}
+    {% if part == 'none' %}{{ return("'all'") }}{% endif %}
+    {{ return("coalesce(strftime(" ~ by ~ ", '" ~ ('%Y-%m' if part == 'month' else '%Y') ~ "'), 'none')") }}
+{%- endmacro %}
+
+
 {% macro publish_parts(node) -%}
     {#- Writes the parts of one model that changed; returns [how many, their rows, their bytes]. -#}
     {% set settings = node.config.meta.get('publish', {}) %}
     {% set relation = adapter.get_relation(node.database, node.schema, node.alias) %}
     {% if relation is none %}{{ return([0, 0, 0]) }}{% endif %}
-    {% set by = settings.get('by_month') %}
-    {% set part = "coalesce(strftime(" ~ by ~ ", '%Y-%m'), 'none')" if by else "'all'" %}
+    {% set part = part_name(node) %}
+    {% set is_parted = part != "'all'" %}
     {% set signature = [] %}
     {% for column in adapter.get_columns_in_relation(relation) %}
         {% do signature.append(column.name ~ ' ' ~ column.dtype) %}
@@ -71,7 +113,7 @@
         "with rows as (select * from " ~ relation ~ "), "
         ~ "parts as (select " ~ part ~ " as part, count(*) as row_count, "
         ~ "left(md5('" ~ (signature | join(',')) ~ "' || count(*) || '/' || coalesce(sum(hash(rows)::hugeint), 0)), 16) as fingerprint "
-        ~ "from rows " ~ ("group by 1" if by else "") ~ "), "
+        ~ "from rows " ~ ("group by 1" if is_parted else "") ~ "), "
         ~ "wanted as (select part, row_count, fingerprint, 'tables/" ~ node.name ~ ".' || part || '.' || fingerprint || '.parquet' as file from parts), "
         ~ "present as (select parse_filename(filename) as name, size from read_blob('" ~ home() ~ "/lake/tables/" ~ node.name ~ ".*.parquet')) "
         ~ "select wanted.part, wanted.row_count, wanted.fingerprint, wanted.file from wanted "
@@ -85,7 +127,7 @@
         {% do names.append(row[0]) %}
         {% do run_query(
             "copy (select rows.* from (select 1) as one left join (select * from " ~ relation
-            ~ (" where " ~ part ~ " = '" ~ row[0] ~ "'" if by else "") ~ ") as rows on true"
+            ~ (" where " ~ part ~ " = '" ~ row[0] ~ "'" if is_parted else "") ~ ") as rows on true"
             ~ " order by " ~ (settings.get('order_by', ['all']) | join(', ')) ~ (" limit 0" if row[1] == 0 else "")
             ~ ") to '" ~ home() ~ "/lake/" ~ row[3]
             ~ "' (format parquet, compression zstd, use_tmp_file true)"
@@ -95,7 +137,7 @@
             ~ row[1] ~ ", '" ~ row[2] ~ "' from read_blob('" ~ home() ~ "/lake/" ~ row[3] ~ "')"
         ) %}
     {% endfor %}
-    {% if by %}
+    {% if is_parted %}
         {% do run_query(
             "delete from perennial_published where model = '" ~ node.name ~ "' and part not in (select distinct " ~ part ~ " from " ~ relation ~ ")"
         ) %}

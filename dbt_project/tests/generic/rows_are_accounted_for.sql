@@ -1,5 +1,5 @@
 {% test rows_are_accounted_for(model, files) %}
-    -- Accepted files of which some line is neither staged nor quarantined, or is both. The door counted the lines before anyone split them.
+    -- Accepted files of the domain of which some line is neither staged nor quarantined, or is both. The door counted the lines before anyone split them.
     with
 
     intake as (
@@ -16,7 +16,7 @@
     accepted as (
 
         select * from {{ files }}
-        where status = 'accepted'
+        where status = 'accepted' and {{ is_of_domain_of_tested() }}
 
     )
 

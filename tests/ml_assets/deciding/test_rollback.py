@@ -13,13 +13,23 @@ import pytest
 
 from ml_assets import lifecycle
 from ml_assets.answering.scoring import score_due
-from ml_assets.deciding.rollback import PREDICTIONS, WatchEvidence, decide_rollback, gather_watch
+from ml_assets.deciding.rollback import WatchEvidence, decide_rollback, gather_watch
 from ml_assets.declaration.model import ModelDeclaration
 from ml_assets.declaration.schema import Watch
 from ml_assets.lake.snapshot import Lake
 from ml_assets.registry.registry import Registry
 from ml_assets.registry.versions import Version
-from tests.ml_assets.shop import FIRST_DAY, KEPT, RETURNS, changed, declared, orders, publish, publish_predictions
+from tests.ml_assets.shop import (
+    FIRST_DAY,
+    KEPT,
+    PREDICTIONS,
+    RETURNS,
+    changed,
+    declared,
+    orders,
+    publish,
+    publish_predictions,
+)
 
 # The day of the last promotion: late in a month, so what follows is in two parts of each table.
 CHANGE = FIRST_DAY + timedelta(days=85)

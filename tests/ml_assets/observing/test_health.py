@@ -22,8 +22,6 @@ from ml_assets.lake.decision_rows import DecisionRows
 from ml_assets.lake.snapshot import Lake
 from ml_assets.measuring.metrics import measure
 from ml_assets.observing.health import (
-    FEATURE_DRIFT,
-    PREDICTIONS,
     expected_loss,
     gather_health,
     health_windows,
@@ -31,7 +29,16 @@ from ml_assets.observing.health import (
 )
 from ml_assets.registry.registry import Registry
 from ml_assets.registry.versions import Version
-from tests.ml_assets.shop import AS_OF, FIRST_DAY, RETURNS, declared, publish, publish_predictions
+from tests.ml_assets.shop import (
+    AS_OF,
+    FEATURE_DRIFT,
+    FIRST_DAY,
+    PREDICTIONS,
+    RETURNS,
+    declared,
+    publish,
+    publish_predictions,
+)
 
 WEEK = timedelta(days=7)
 END = FIRST_DAY + timedelta(days=120)

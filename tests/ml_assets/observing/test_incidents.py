@@ -578,6 +578,7 @@ ALLOWED = {"shop.orders": timedelta(hours=12), "shop.parcels": timedelta(minutes
 def health(**behind: int | None) -> list[dict[str, Any]]:
     return [
         {
+            "source_name": "shop",
             "table_name": name,
             "last_known_at": None if minutes is None else datetime(2030, 5, 1, tzinfo=UTC) - timedelta(minutes=minutes),
             "minutes_behind_watermark": minutes,
@@ -598,8 +599,9 @@ def test_the_first_declared_limit_counts() -> None:
         (health(orders=720, parcels=90, countries=None), []),
         (health(orders=721, parcels=0, countries=None), ["shop.orders"]),
         (health(orders=0, parcels=91, countries=99_999), ["shop.parcels"]),
-        (health(orders=0), ["shop.parcels"]),
+        (health(orders=0), []),  # parcels are another domain's
         (health(orders=0, parcels=None), ["shop.parcels"]),
+        (health(orders=None, parcels=None), []),  # nothing has landed yet
         ([], []),
     ],
 )
@@ -619,7 +621,7 @@ def test_a_late_table_is_one_incident_until_it_delivers(alerts: Alerts) -> None:
     ]
     assert lines[0].title == "shop.orders is late"
     assert lines[0].text.startswith(
-        "Its newest fact is of 2030-04-30 10:40 UTC, 13 hours behind the newest of all tables; 12 hours are allowed."
+        "Its newest fact is of 2030-04-30 10:40 UTC, 13 hours behind the newest of all tables of its domain; 12 hours are allowed."
     )
     assert "service.max_missing" in lines[0].text
 

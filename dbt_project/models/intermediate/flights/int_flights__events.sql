@@ -10,7 +10,7 @@ flights as (
 
 watermark as (
 
-    select * from {{ ref('int_landing__watermark') }}
+    select * from {{ ref('int_flights__watermark') }}
 
 ),
 

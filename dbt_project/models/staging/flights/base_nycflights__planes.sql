@@ -1,3 +1,3 @@
 {{ config(materialized='incremental', incremental_strategy='append') }}
 
-{{ landed_rows('nycflights13', 'planes', key=['file_id', 'tailnum']) }}
+{{ landed_rows('nycflights13', 'planes') }}

@@ -1,3 +1,3 @@
 {{ config(materialized='incremental', incremental_strategy='append') }}
 
-{{ landed_rows('nycflights13', 'weather', key=['origin', 'time_hour']) }}
+{{ landed_rows('nycflights13', 'weather') }}

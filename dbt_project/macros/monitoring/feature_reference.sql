@@ -1,6 +1,10 @@
-{{ config(materialized='incremental', incremental_strategy='append') }}
--- depends_on: {{ ref('trn_late_arrival') }}
+{# The distributions that drift is measured from: a version's training set is counted once, and kept. #}
 
+{% macro domain_feature_reference() -%}
+{{- config(
+    materialized='incremental',
+    incremental_strategy='append'
+) -}}
 with
 
 predictions as (
@@ -8,13 +12,13 @@ predictions as (
     select distinct
         model,
         model_version
-    from {{ ref('fct_model__predictions') }}
+    from {{ domain_table('fct', 'predictions') }}
 
 ),
 
 versions as (
 
-    select * from {{ ref('int_models__versions') }}
+    select * from {{ domain_table('int', 'model_versions') }}
 
 ),
 
@@ -43,3 +47,4 @@ counts as (
 )
 
 {{ reference_profile('counts', by=['training_set', 'reference_as_of', 'feature']) }}
+{%- endmacro %}

@@ -1,10 +1,13 @@
-{{ config(
+{# What a version predicts, window by window, against what it predicted on the window that it was judged by. #}
+
+{% macro domain_prediction_drift() -%}
+{{- config(
     materialized='incremental',
     incremental_strategy='delete+insert',
     unique_key=['model', 'model_version', 'window_start'],
-    on_schema_change='fail'
-) }}
-
+    on_schema_change='fail',
+    pre_hook="{{ forget_other_windows() }}"
+) -}}
 with
 
 predictions as (
@@ -14,15 +17,15 @@ predictions as (
         model,
         model_version,
         prediction,
-        date_trunc('week', decision_at)::date as window_start
-    from {{ ref('fct_model__predictions') }}
+        {{ window_start('decision_at') }} as window_start
+    from {{ domain_table('fct', 'predictions') }}
     where prediction_status = 'champion'
 
 ),
 
 windows as (
 
-    -- Weeks that have gained decisions since they were last compared.
+    -- Windows that have gained decisions since they were last compared.
     select
         model,
         model_version,
@@ -73,7 +76,7 @@ reference_counts as (
         prediction as value,
         row_count,
         {{ ranks(['model', 'version'], 'prediction') }}
-    from {{ ref('stg_lake__reference_predictions') }}
+    from {{ domain_table('stg', 'reference_predictions') }}
     where (model, version) in (select (windows.model, windows.model_version) from windows)
 
 ),
@@ -138,3 +141,4 @@ inner join reference_means
     on
         drift.model = reference_means.model
         and drift.model_version = reference_means.model_version
+{%- endmacro %}

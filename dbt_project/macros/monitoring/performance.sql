@@ -1,10 +1,13 @@
+{# How well a domain's models did, day by day, over the decisions whose outcome is known. #}
+
+{% macro domain_performance() -%}
 {%- set day_and_slice = 'model, decision_date, slice_name, slice_value, decisions' %}
 
 with
 
 predictions as (
 
-    select * from {{ ref('fct_model__predictions') }}
+    select * from {{ domain_table('fct', 'predictions') }}
 
 ),
 
@@ -178,3 +181,4 @@ select
     decisions
 from metrics
 where value is not null
+{%- endmacro %}

@@ -1,10 +1,13 @@
-{{ config(
+{# Each window's decisions against what the version that decided them was trained on, feature by feature. #}
+
+{% macro domain_feature_drift() -%}
+{{- config(
     materialized='incremental',
     incremental_strategy='delete+insert',
     unique_key=['model', 'model_version', 'window_start'],
-    on_schema_change='fail'
-) }}
--- depends_on: {{ ref('trn_late_arrival') }}
+    on_schema_change='fail',
+    pre_hook="{{ forget_other_windows() }}"
+) -}}
 {%- set rows_of = {} %}
 {%- for name in watched_training_sets() %}{% do rows_of.update({name: 'rows_of_' ~ loop.index}) %}{% endfor %}
 
@@ -17,26 +20,26 @@ predictions as (
         model_version,
         decision_key,
         decision_at,
-        date_trunc('week', decision_at)::date as window_start
-    from {{ ref('fct_model__predictions') }}
+        {{ window_start('decision_at') }} as window_start
+    from {{ domain_table('fct', 'predictions') }}
 
 ),
 
 versions as (
 
-    select * from {{ ref('int_models__versions') }}
+    select * from {{ domain_table('int', 'model_versions') }}
 
 ),
 
 reference as (
 
-    select * from {{ ref('int_features__reference') }}
+    select * from {{ domain_table('int', 'feature_reference') }}
 
 ),
 
 windows as (
 
-    -- Weeks that have gained decisions since they were last compared.
+    -- Windows that have gained decisions since they were last compared.
     select
         predictions.model,
         predictions.model_version,
@@ -149,3 +152,4 @@ select
 from drift
 inner join windows on drift.window_id = windows.window_id
 inner join feature_names on drift.feature_id = feature_names.feature_id
+{%- endmacro %}

@@ -1,10 +1,17 @@
-{{ config(materialized='view') }}
+{# Which versions of a domain's models were judged, and what they were trained on. #}
 
+{% macro domain_model_versions() -%}
+{%- do source('lake_' ~ domain_of(model), 'evaluations') -%}
 with
 
 evaluations as (
 
-    select * from {{ ref('stg_lake__evaluations') }}
+    {{ lake_files(
+        'evaluations/*/*.parquet',
+        reader='read_parquet',
+        columns={'model': 'varchar', 'version': 'integer', 'as_of': 'timestamp'},
+        models=declared_models() | map(attribute='name') | list,
+    ) }}
 
 ),
 
@@ -31,3 +38,4 @@ select distinct
     evaluations.as_of
 from evaluations
 inner join training_sets on evaluations.model = training_sets.model
+{%- endmacro %}
