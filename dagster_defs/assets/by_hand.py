@@ -10,13 +10,14 @@ from typing import Any
 
 import dagster as dg
 
+from dagster_defs.assets.backtests import backtest_key, backtest_metadata
 from dagster_defs.assets.checks import (
     BETTER_THAN_PREDECESSOR,
     NO_CHALLENGER_WAITS,
     compare_with_predecessor,
     look_at_challenger,
 )
-from dagster_defs.assets.models import backtest_metadata, rollback_metadata
+from dagster_defs.assets.models import rollback_metadata
 from dagster_defs.resources import Home
 from ml_assets.declaration.model import ModelDeclaration
 from ml_assets.judging.backtesting import Backtest
@@ -52,7 +53,7 @@ def tell_of_rollback(
 
 def tell_of_backtest(instance: dg.DagsterInstance, declaration: ModelDeclaration, result: Backtest) -> None:
     """The backtest's asset shows the newest figures."""
-    _report(instance, dg.AssetKey([declaration.name, "backtest"]), backtest_metadata(result))
+    _report(instance, backtest_key(declaration.name), backtest_metadata(result))
 
 
 def _report(

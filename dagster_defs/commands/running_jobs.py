@@ -35,13 +35,14 @@ def show_status_of(settings: Settings) -> None:
 def run_whole_job(
     settings: Settings, definitions: Any, job: str, instance: Any, title: str, config: dict[str, Any] | None = None
 ) -> None:
+    from dagster_defs.assets.priorities import ASKED_BY_TAG
     from dagster_defs.automation.landing import LANDING_TAG
     from dagster_defs.landing_folder import landing_state
     from dagster_defs.running import run_job
 
     began = time.monotonic()
     count = 0
-    tags = {LANDING_TAG: landing_state(settings.landing).digest}
+    tags = {LANDING_TAG: landing_state(settings.landing).digest, ASKED_BY_TAG: "a command"}
     with console.status(title) as status:
 
         def report(line: str) -> None:
