@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from ml_assets.declaration.domains import is_landing
+from ml_assets.declaration.domains import CORE, domain_of, is_landing
 from ml_assets.observing.lateness import State
 
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ LAKE_TABLES: dict[str, str | None] = {
     "decisions": "champion",
     "costs": None,
 }
+# The table that looks at every file which has landed.
+DOOR = "stg_landing__files"
 NAMED = 3
 
 
@@ -57,6 +59,11 @@ def levels_declared(manifest: Mapping[str, Any], declarations: Mapping[str, Mode
         if unique_id in manifest["nodes"]:
             above = manifest["nodes"][unique_id].get("depends_on", {}).get("nodes", [])
             parents[name] = [one for node in above for one in _writers(node, names, declarations)]
+            if (
+                manifest["nodes"][unique_id]["resource_type"] == "seed"
+                and domain_of(manifest["nodes"][unique_id]) != CORE
+            ):
+                parents[name].append(DOOR)
         else:
             parents[name] = []
     for name, declaration in declarations.items():

@@ -60,6 +60,9 @@ class Translator(DagsterDbtTranslator):
             writers = [model for model, of in self._models.items() if domain in ("", of)]
             deps += [dg.AssetDep(dg.AssetKey([model, step])) for model in writers for step in steps]
         props = self.get_resource_props(manifest, unique_id)
+        if props["resource_type"] == "seed" and domain_of(props) != CORE:
+            # It stands on nothing; behind the door it is made with the rest of its domain, in one start of dbt.
+            deps.append(dg.AssetDep(DOOR))
         return spec.replace_attributes(
             deps=deps,
             kinds={"dbt", "duckdb"} if props["resource_type"] != "source" else {"csv"},

@@ -15,7 +15,7 @@ from dagster_defs.assets.priorities import ASKED_BY_TAG, SCORING_PRIORITY, prior
 from dagster_defs.landing_folder import landing_state
 
 # Files that arrive together make one run: it starts once nothing has landed for so long.
-QUIET_SECONDS = 5.0
+QUIET_SECONDS = 3.0
 SENSOR_SECONDS = 5
 # What lay in the landing folder when a run was started.
 LANDING_TAG = "perennial/landing"

@@ -337,7 +337,15 @@ def test_promised_ages_are_freshness_policies(
 
 
 def step_of_backtest(definitions: dg.Definitions, model: str) -> Any:
-    return definitions.resolve_job_def(BACKTEST_JOB).node_named(f"backtest_{model}").definition
+    (step,) = [op for op in definitions.resolve_job_def(BACKTEST_JOB).all_node_defs if op.name == f"backtest_{model}"]
+    return step
+
+
+def test_dbt_is_started_twice_before_a_model_and_twice_after_it(definitions: dg.Definitions) -> None:
+    """The door, then the domain; what models wrote, then the domain's own: each start costs seconds."""
+    steps = [node for node in definitions.resolve_job_def(SCORE_JOB).graph.node_names() if node.startswith("dbt")]
+
+    assert len(steps) == 4, steps
 
 
 def test_refresh_makes_everything_but_what_comes_from_outside_and_backtests(
