@@ -302,7 +302,7 @@ def test_one_writer_at_a_time_has_the_warehouse_and_one_trains(
 
     assert pools.pop("late_arrival/predictions") == set()
     for name in declarations:
-        assert pools[f"{name}/candidate"] == pools[f"{name}/backtest"] == {TRAINING_POOL}
+        assert pools[f"{name}/candidate"] == {TRAINING_POOL}
     assert {pool for key, pool in pools.items() if "/" not in key for pool in pool} == {WAREHOUSE_POOL}
 
 
@@ -329,23 +329,6 @@ def test_promised_ages_are_freshness_policies(
         policy = specs[f"{name}/predictions"].freshness_policy
         assert policy is not None
         assert policy.fail_window.to_timedelta() == declaration.service.late_after  # type: ignore[attr-defined]
-
-
-# --- jobs
-
-
-def test_refresh_makes_everything_but_backtests(definitions: dg.Definitions, specs: dict[str, dg.AssetSpec]) -> None:
-    expected = {key for key, spec in specs.items() if spec.group_name not in ("landing", "backtests")}
-
-    assert selected(definitions, REFRESH_JOB) == expected
-
-
-def test_score_is_refresh_without_training(
-    definitions: dg.Definitions, declarations: dict[str, ModelDeclaration]
-) -> None:
-    training = {f"{name}/{step}" for name in declarations for step in TRAINING_STEPS}
-
-    assert selected(definitions, REFRESH_JOB) - selected(definitions, SCORE_JOB) == training
 
 
 # --- the core knows no case

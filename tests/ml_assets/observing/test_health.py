@@ -205,7 +205,7 @@ def test_a_version_from_the_future_is_ignored_and_after_a_rollback_the_labels_of
     later = lifecycle.make_candidate(lake, registry, declaration, lock_hash="lock").version
     assert (gather().newest_version, gather().learned_version) == (2, 2)
     registry.promote("returns", later.version)
-    lifecycle.rollback(registry, log, "returns", now=now, reason="test")
+    lifecycle.rollback(lake, registry, log, declaration, now=now, reason="test")
     taken_back = gather()
     assert (taken_back.newest_version, taken_back.learned_version) == (2, 1)
     assert taken_back.learned_through <= champion.trained_through

@@ -56,7 +56,7 @@ def test_beside_another_champion_its_time_begins_anew(world: World) -> None:
     assert world.decide() == "in_shadow"
     world.pass_to(111)
     world.score()
-    lifecycle.rollback(world.registry, world.log, "returns", now=world.now, reason="test")
+    lifecycle.rollback(world.lake, world.registry, world.log, world.declaration, now=world.now, reason="test")
     for day in (113, 117):
         world.pass_to(day)
         world.score()

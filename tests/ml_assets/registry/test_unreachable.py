@@ -131,7 +131,7 @@ def test_nothing_is_trained_judged_or_promoted_meanwhile(
     verbs: list[Callable[[], Any]] = [
         lambda: lifecycle.make_candidate(lake, asked, declaration, lock_hash="lock", as_of=LATER),
         lambda: lifecycle.evaluate_candidate(lake, asked, declaration, champion, now=now),
-        lambda: lifecycle.rollback(asked, log, "returns", now=now, reason="test"),
+        lambda: lifecycle.rollback(lake, asked, log, declaration, now=now, reason="test"),
         lambda: lifecycle.decide_on_retraining(lake, asked, log, declaration, lock_hash="lock", now=now),
         lambda: lifecycle.watch_champion(lake, asked, declaration),
         lambda: asked.promote("returns", 1),
