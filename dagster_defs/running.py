@@ -69,12 +69,15 @@ def run_job(
     selection: Sequence[dg.AssetKey] | None = None,
     tags: Mapping[str, str] | None = None,
     config: Mapping[str, Any] | None = None,
+    with_checks: bool = False,
 ) -> str:
     """Runs one job in this process; returns the id of its run. What its parts print is appended to the file `output`.
 
     Args:
         job: its name; `ANY_ASSETS` with a selection runs just these.
+        selection: only these of its assets.
         config: its run configuration, as in the UI's launchpad.
+        with_checks: a selection is run with its assets' checks, as the whole job is.
 
     Raises:
         PerennialError: naming the first step or check that failed, and where to read on.
@@ -83,7 +86,8 @@ def run_job(
         definitions.resolve_implicit_global_asset_job_def() if job == ANY_ASSETS else definitions.resolve_job_def(job)
     )
     if selection is not None:  # without their checks, as the daemon runs what a condition has requested
-        found = found.get_subset(asset_selection=set(selection), asset_check_selection=set())
+        checks = None if with_checks else set()
+        found = found.get_subset(asset_selection=set(selection), asset_check_selection=checks)
     watcher = _Watcher(instance, report)
     watcher.start()
     try:

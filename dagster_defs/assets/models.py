@@ -23,6 +23,7 @@ from ml_assets.declaration.reader import ModelDeclaration
 from ml_assets.errors import PerennialError
 from ml_assets.judging.evaluation import overall_scores
 from ml_assets.observing.incidents import tell_of_answers, tell_of_no_answers
+from ml_assets.observing.skew import count_skew
 
 TRAINING_POOL = "training"
 
@@ -163,6 +164,9 @@ def build_lifecycle_assets(declaration: ModelDeclaration) -> list[Any]:
         )
         is_answered = report.status != "no_champion"
         waited = answer_landing(home, declaration, declaration.training_set) if is_answered else None
+        skew = count_skew(home.lake, home.registry, declaration) if is_answered else None
+        if skew and skew.differing:
+            context.log.warning(f"{model}: {skew.text}")
         dates = home.lake.prediction_dates(model)
         recent = home.lake.read_predictions(model, dates=dates[-28:]).to_pandas() if dates else None
         daily = recent.groupby(recent["decision_at"].dt.date)["prediction"].mean() if recent is not None else None
@@ -175,6 +179,7 @@ def build_lifecycle_assets(declaration: ModelDeclaration) -> list[Any]:
                 **({"version_in_shadow": shadow.version, "answered_in_shadow": shadow.rows} if shadow else {}),
                 **({"answered_after_the_fact": past.rows, "unanswered": past.reason or "none"} if past else {}),
                 "marked_rows": report.marked_rows,
+                **({"skewed_rows": skew.differing, "skew": skew.text} if skew else {}),
                 "scored_as_of": dg.MetadataValue.text(str(report.as_of)),
                 **({"seconds_since_landing": waited.total_seconds()} if waited is not None else {}),
                 **(

@@ -5,9 +5,10 @@ What belongs here: reading a home, a moment, a span of time and a model's name. 
 
 from __future__ import annotations
 
+import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import TypeVar
 
@@ -85,3 +86,17 @@ def declared(settings: Settings, model: str | None) -> dict[str, ModelDeclaratio
     if model not in declarations:
         raise PerennialError(f"no model {model} is declared; declared are {', '.join(declarations)}")
     return {model: declarations[model]}
+
+
+def domains_asked(settings: Settings, domains: Sequence[str] | None, models: Sequence[str] | None) -> set[str] | None:
+    """The domains that are named, and those of the models that are; None if neither is said: all."""
+    from dagster_defs.manifest import manifest_path
+    from ml_assets.declaration.domains import read_domains
+
+    if not domains and not models:
+        return None
+    known = read_domains(json.loads(manifest_path(settings).read_text()))
+    for name in domains or ():
+        if name not in known:
+            raise PerennialError(f"no domain {name} is declared; declared are {', '.join(known) or 'none'}")
+    return {*(domains or ()), *(one.domain.name for name in models or () for one in declared(settings, name).values())}

@@ -4,7 +4,7 @@ What belongs here: bringing the commands together. What does not: any command, o
 need as well.
 """
 
-from dagster_defs.commands import data, lives, models, overview, serve
+from dagster_defs.commands import data, lives, models, new, overview, serve
 from dagster_defs.commands.app import app, main
 
-__all__ = ["app", "data", "lives", "main", "models", "overview", "serve"]
+__all__ = ["app", "data", "lives", "main", "models", "new", "overview", "serve"]

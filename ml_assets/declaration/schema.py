@@ -299,6 +299,15 @@ def parse_domain(found: object) -> tuple[DomainBlock | None, list[tuple[str, str
     return _parse(DomainBlock, found)
 
 
+Block = _Block
+"""For whoever has a block of their own, such as the options of a feed: no unknown key, no silent conversion."""
+
+
+def parse_options(kind: type[_Kind], found: object) -> tuple[_Kind | None, list[tuple[str, str]]]:
+    """The block of that kind, or None and what is wrong with it as (dotted place, words)."""
+    return _parse(kind, found)
+
+
 def _parse(kind: type[_Kind], found: object) -> tuple[_Kind | None, list[tuple[str, str]]]:
     if not isinstance(found, Mapping):
         return None, [("", f"found {found!r}, which is no mapping; it takes {', '.join(kind.model_fields)}")]

@@ -39,6 +39,8 @@ def _text_of(name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
     kind = column.type
     if pa.types.is_dictionary(kind):
         column, kind = column.cast(kind.value_type), kind.value_type
+    if pa.types.is_null(kind):  # of a table without a row
+        return column.cast(pa.string())
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         return _escaped(column.cast(pa.string()))
     if pa.types.is_timestamp(kind):

