@@ -10,7 +10,7 @@ calibration beyond its limit: on a short window the figure itself is mostly nois
 must not exceed the limit.
 
 But where a window is so noisy that a loss beyond the declared margin could pass unnoticed, "not shown to be worse" says
-nothing, and the candidate must at least not be worse by the figure itself (`not_worse`; docs/decisions/0012).
+nothing, and the candidate must at least not be worse by the figure itself (`not_worse`; docs/decisions/0031).
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ def not_worse(
         passed_before: whether the candidate has passed this gate on a longer window; a noisy one then only has to show
             no loss.
     """
-    margin = gates.margin.beside(figure) if figure is not None or not gates.margin.is_share else 0.0
+    margin = gates.margin.beside(figure or 0.0)
     against = f"champion {champion}: {difference.metric} {_by(difference)}"
     low, high = difference.low, difference.high
     if low is None or high is None:

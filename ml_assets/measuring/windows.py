@@ -35,7 +35,8 @@ def window_starts(moments: Moments, window: Window) -> Moments:
     """
     days = moments.astype("datetime64[D]")
     if window == "week":
-        return days - (days - _MONDAY) % np.timedelta64(7, "D")
+        since_monday = (days - _MONDAY).astype(np.int64) % 7
+        return (days.astype(np.int64) - since_monday).astype("datetime64[D]")
     if window == "month":
         return days.astype("datetime64[M]").astype("datetime64[D]")
     if window == "year":

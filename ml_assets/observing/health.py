@@ -174,7 +174,7 @@ def _window(
     domain = declaration.domain
     known = rows[rows["label_known_at"].notna() & rows["actual"].notna()]
     loss = expected = worse_by = calibration = None
-    if len(known) >= domain.least_outcomes and rows["complete"].all():
+    if len(known) >= domain.least_outcomes and bool(np.all(rows["complete"].to_numpy())):
         label = np.asarray(known["actual"], dtype=np.float64)
         answer = np.asarray(known["prediction"], dtype=np.float64)
         figure = measure(metric, label, answer)
@@ -201,7 +201,7 @@ def _window(
 def _complete(predictions: pd.DataFrame, as_of: datetime, declaration: ModelDeclaration) -> Mask:
     """Of each prediction, whether the outcomes of its day are (nearly) all known, or the day is given up as lost."""
     days, codes = np.unique(predictions["decision_at"].to_numpy("datetime64[D]"), return_inverse=True)
-    over = days + np.timedelta64(1, "D") <= as_datetime64(as_of)
+    over = np.asarray(days + np.timedelta64(1, "D") <= as_datetime64(as_of), dtype=bool)
     known = predictions["label_known_at"].notna().to_numpy(dtype=bool)
     state = complete_days(codes.astype(np.int64), known, over, declaration.domain.complete_share)
     first_awaited = len(days) if state.awaited is None else state.awaited
