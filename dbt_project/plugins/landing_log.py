@@ -23,7 +23,7 @@ FOLDER = "landing_log"
 
 _NAME = re.compile(r"(\d{6,})-([0-9a-f]{16})\.jsonl")
 _REMEDY = (
-    "Put the folder back from a copy of the home. Without one, move it and warehouse.duckdb aside and build: everything "
+    "Put it back from a copy of the home. Without one, move it and warehouse.duckdb aside and build: everything "
     "in landing is then taken as a first load, in the order of its names, and what was late is forgotten"
 )
 
