@@ -62,8 +62,8 @@ class Content:
 def look_at_landing(request: str) -> str:
     """Judges what no earlier call has seen and writes that into the log; returns as JSON what a person should be told.
 
-    The request: `home`, `declared` (landing table -> header), `largest` (bytes), `read_through` (the last batch that the
-    warehouse has read), `unread` (ids of accepted files of which no row has been read) and `withdraw_lost` (whether
+    The request: `home`, `declared` (landing table -> header), `largest` (bytes), `read_through` (the last batch that
+    the warehouse has read), `unread` (ids of accepted files of which no row has been read) and `withdraw_lost` (whether
     accepted files whose bytes are gone are given up).
     """
     wanted = json.loads(request)
