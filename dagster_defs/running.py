@@ -21,6 +21,9 @@ from ml_assets.errors import PerennialError
 
 Report = Callable[[str], None]
 ANY_ASSETS = "__ASSET_JOB"
+# As in workspace.yaml, and what Dagster calls the definitions in it.
+CODE_LOCATION = "perennial"
+REPOSITORY = "__repository__"
 _POLL_SECONDS = 0.4
 _LOCK_SECONDS = 120
 
@@ -69,12 +72,15 @@ def run_job(
     selection: Sequence[dg.AssetKey] | None = None,
     tags: Mapping[str, str] | None = None,
     config: Mapping[str, Any] | None = None,
+    with_checks: bool = False,
 ) -> str:
     """Runs one job in this process; returns the id of its run. What its parts print is appended to the file `output`.
 
     Args:
         job: its name; `ANY_ASSETS` with a selection runs just these.
+        selection: only these of its assets.
         config: its run configuration, as in the UI's launchpad.
+        with_checks: a selection is run with its assets' checks, as the whole job is.
 
     Raises:
         PerennialError: naming the first step or check that failed, and where to read on.
@@ -83,17 +89,17 @@ def run_job(
         definitions.resolve_implicit_global_asset_job_def() if job == ANY_ASSETS else definitions.resolve_job_def(job)
     )
     if selection is not None:  # without their checks, as the daemon runs what a condition has requested
-        found = found.get_subset(asset_selection=set(selection), asset_check_selection=set())
+        checks = None if with_checks else set()
+        found = found.get_subset(asset_selection=set(selection), asset_check_selection=checks)
     watcher = _Watcher(instance, report)
     watcher.start()
     try:
         with output.open("a") as file, redirect_stdout(file), redirect_stderr(file):
-            result = found.execute_in_process(
-                instance=instance,
-                tags=tags,
-                raise_on_error=False,
-                run_config={**(config or {}), "loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-            )
+            quiet = {**(config or {}), "loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+            if selection is None:
+                result = _execute_whole(found, instance, quiet, tags)
+            else:
+                result = found.execute_in_process(instance=instance, tags=tags, raise_on_error=False, run_config=quiet)
     finally:
         watcher.stop()
     if not result.success:
@@ -105,6 +111,26 @@ def run_job(
             f"See it with: make up (run {result.run_id})"
         )
     return result.run_id
+
+
+def _execute_whole(
+    job: dg.JobDefinition, instance: dg.DagsterInstance, config: Mapping[str, Any], tags: Mapping[str, str] | None
+) -> Any:
+    """Runs a job in this process under the origin that the server gives it: the timeline shows only runs that have one.
+
+    `execute_in_process` gives none, and a launched run would need the server's daemon; so the run is made first, as a
+    launcher does, and then executed here.
+    """
+    # The pinned Dagster has no public name for these; a test holds them.
+    from dagster._core.definitions.job_base import InMemoryJob
+    from dagster._core.execution.api import execute_run
+    from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
+
+    repository = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin(CODE_LOCATION), REPOSITORY)
+    run = instance.create_run_for_job(
+        job_def=job, run_config=config, tags=tags, remote_job_origin=RemoteJobOrigin(repository, job.name)
+    )
+    return execute_run(InMemoryJob(job), run, instance)
 
 
 def _cause_of(failure: dg.DagsterEvent) -> str:

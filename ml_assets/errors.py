@@ -5,6 +5,7 @@ the thing, the place and the remedy, and says all three.
 
     PerennialError
     ├── DeclarationError        a model's declaration says something that cannot be
+    ├── FeedError               a feed cannot bring anything
     ├── LakeError
     │   ├── TableMissing        not in the catalog
     │   ├── PartCorrupt         the bytes are not those that were published
@@ -57,6 +58,10 @@ class DeclarationError(PerennialError):
         super().__init__(
             f"{count} mistake{'s' if count != 1 else ''} in the declarations:\n" + "\n".join(self.problems)
         )
+
+
+class FeedError(PerennialError):
+    """A feed cannot bring anything: what it reads is missing, held or cannot be reached."""
 
 
 class LakeError(PerennialError):

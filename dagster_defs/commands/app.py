@@ -5,18 +5,21 @@ What belongs here: reading a home, a moment, a span of time and a model's name. 
 
 from __future__ import annotations
 
+import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import typer
 from rich.console import Console
 
 from dagster_defs.settings import Settings
-from ml_assets.declaration.model import ModelDeclaration
 from ml_assets.errors import PerennialError
+
+if TYPE_CHECKING:
+    from ml_assets.declaration.model import ModelDeclaration
 
 _Read = TypeVar("_Read")
 
@@ -73,15 +76,36 @@ def _read(option: str, text: str, reader: Callable[[str], _Read]) -> _Read:
         raise PerennialError(f"{option} {text}: {error}") from None
 
 
-def declared(settings: Settings, model: str | None) -> dict[str, ModelDeclaration]:
-    """Every declared model, or only the one that is asked for."""
+def declared(settings: Settings, model: str | None, *, is_tried: bool = True) -> dict[str, ModelDeclaration]:
+    """Every declared model, or only the one that is asked for.
+
+    Args:
+        is_tried: whether each is also built once, to see that it can be; that takes the seconds of importing
+            scikit-learn.
+    """
     from dagster_defs.manifest import manifest_path
     from ml_assets.declaration.reader import read_declarations
-    from ml_assets.fitting.estimators import why_not_built
 
-    declarations = read_declarations(manifest_path(settings), try_out=why_not_built)
+    try_out = None
+    if is_tried:
+        from ml_assets.fitting.estimators import why_not_built as try_out
+    declarations = read_declarations(manifest_path(settings), try_out=try_out)
     if model is None:
         return declarations
     if model not in declarations:
         raise PerennialError(f"no model {model} is declared; declared are {', '.join(declarations)}")
     return {model: declarations[model]}
+
+
+def domains_asked(settings: Settings, domains: Sequence[str] | None, models: Sequence[str] | None) -> set[str] | None:
+    """The domains that are named, and those of the models that are; None if neither is said: all."""
+    from dagster_defs.manifest import manifest_path
+    from ml_assets.declaration.domains import read_domains
+
+    if not domains and not models:
+        return None
+    known = read_domains(json.loads(manifest_path(settings).read_text()))
+    for name in domains or ():
+        if name not in known:
+            raise PerennialError(f"no domain {name} is declared; declared are {', '.join(known) or 'none'}")
+    return {*(domains or ()), *(one.domain.name for name in models or () for one in declared(settings, name).values())}

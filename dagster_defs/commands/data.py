@@ -8,40 +8,78 @@ from typing import Annotated
 
 import typer
 
-from dagster_defs.commands.app import app, console, declared, moment_in, settings_of_home, span_in, start_in
-from dagster_defs.commands.running_jobs import land_through, run_whole_job, show_status_of
+from dagster_defs.commands.app import (
+    app,
+    console,
+    declared,
+    domains_asked,
+    moment_in,
+    settings_of_home,
+    span_in,
+    start_in,
+)
+from dagster_defs.commands.feeds import HOW_TO_BEGIN, declared_feeds, land_feed, what_has_landed
+from dagster_defs.commands.running_jobs import run_whole_job, show_status_of
+from ml_assets.errors import PerennialError
 
 
 @app.command()
 def land(
-    through: Annotated[str, typer.Option(help="A date (its whole day) or a timestamp; UTC unless it says otherwise.")],
+    through: Annotated[
+        str | None,
+        typer.Option(help="A date (its whole day) or a timestamp, UTC if it names no zone. Default: all there is."),
+    ] = None,
+    source: Annotated[list[str] | None, typer.Option(help="Only this source; may be repeated. Default: all.")] = None,
+    domain: Annotated[list[str] | None, typer.Option(help="Only this domain; may be repeated. Default: all.")] = None,
 ) -> None:
-    """Write to the landing folder what had become known of the flights of 2013 by then; running again adds nothing."""
-    land_through(settings_of_home(), moment_in("--through", through))
+    """Bring what the declared feeds have known by then to the landing folder; running again adds nothing."""
+    settings = settings_of_home()
+    moment = None if through is None else moment_in("--through", through)
+    feeds = declared_feeds(settings, domains_asked(settings, domain, None), source)
+    if not feeds:
+        raise PerennialError(f"there is no feed to ask; {HOW_TO_BEGIN.format(landing=settings.landing)}")
+    for feed in feeds:
+        land_feed(settings, feed, moment)
 
 
 @app.command()
 def run(
-    through: Annotated[str, typer.Option(help="Train on what was known through this date.")] = "2013-10-31",
+    through: Annotated[
+        str | None,
+        typer.Option(help="Feeds land what was known by then. Default: what each declares, or all."),
+    ] = None,
     live_days: Annotated[
-        int, typer.Option(help="Days that then arrive and are predicted by the champion; 0 for none.", min=0, max=60)
+        int,
+        typer.Option(help="Days that then arrive, of a past that lands in steps; 0 for none.", max=60),
     ] = 7,
+    model: Annotated[list[str] | None, typer.Option(help="Only this model; may be repeated. Default: all.")] = None,
+    domain: Annotated[list[str] | None, typer.Option(help="Only this domain; may be repeated. Default: all.")] = None,
+    no_land: Annotated[bool, typer.Option("--no-land", help="Ask no feed: work on what has landed.")] = False,
 ) -> None:
-    """Land the flights, run the whole graph, let some days arrive, and say what happened."""
+    """Land what the declared feeds have, run the whole graph on whatever has landed, and say what happened."""
     from dagster_defs.definitions import REFRESH_JOB, SCORE_JOB, build_definitions
     from dagster_defs.running import instance_of
 
     began = time.monotonic()
     settings = settings_of_home()
-    moment = moment_in("--through", through)
-    land_through(settings, moment)
+    moment = None if through is None else moment_in("--through", through)
+    domains = domains_asked(settings, domain, model)
+    feeds = [] if no_land else declared_feeds(settings, domains)
+    for feed in feeds:
+        land_feed(settings, feed, moment or feed.run_through)
+    if not what_has_landed(settings, domains):
+        raise PerennialError(f"nothing has landed; {HOW_TO_BEGIN.format(landing=settings.landing)}")
     with console.status("reading the dbt project"):
-        definitions = build_definitions(settings)
+        definitions = build_definitions(settings, model or None)
+    stepwise = [(feed, last) for feed in feeds if feed.feed.replayable and (last := moment or feed.run_through)]
     with instance_of(settings) as instance:
-        run_whole_job(settings, definitions, REFRESH_JOB, instance, "raw files to features, models, predictions")
-        if live_days:
-            land_through(settings, moment + timedelta(days=live_days))
-            run_whole_job(settings, definitions, SCORE_JOB, instance, f"{live_days} more days arrive and are predicted")
+        title = "raw files to features, models, predictions"
+        run_whole_job(settings, definitions, REFRESH_JOB, instance, title, domains=domains)
+        if live_days > 0 and stepwise:
+            for feed, last in stepwise:
+                land_feed(settings, feed, last + timedelta(days=live_days))
+            title = f"{live_days} more days arrive and are predicted"
+            run_whole_job(settings, definitions, SCORE_JOB, instance, title, domains=domains)
     show_status_of(settings)
     console.print(
         f"\nDone in {time.monotonic() - began:.0f} s. Next: [bold]make up[/] for the Dagster UI, "
@@ -58,7 +96,7 @@ def backfill(
 ) -> None:
     """Work a stretch of the past out anew, and answer the decisions in it that nobody answered."""
     from dagster_defs.assets.backfill import BACKFILL_JOB, Span, run_config
-    from dagster_defs.commands.status import prediction_counts
+    from dagster_defs.commands.prediction_counts import prediction_counts
     from dagster_defs.definitions import build_definitions
     from dagster_defs.running import instance_of
     from ml_assets.moments import text_of

@@ -9,7 +9,17 @@ from typing import Annotated
 
 import typer
 
-from dagster_defs.commands.app import app, console, declared, moment_in, settings_of_home, span_in, start_in
+from dagster_defs.commands.app import (
+    app,
+    console,
+    declared,
+    domains_asked,
+    moment_in,
+    settings_of_home,
+    span_in,
+    start_in,
+)
+from dagster_defs.commands.feeds import declared_feeds, replayable_feeds
 from ml_assets.errors import PerennialError
 
 
@@ -19,6 +29,7 @@ def replay(
     through: Annotated[str, typer.Option(help="The last moment that lands.")],
     every: Annotated[str, typer.Option(help="How much lands at once, such as 1 day or 1 month.")] = "7 days",
     model: Annotated[list[str] | None, typer.Option(help="Only this model; may be repeated. Default: all.")] = None,
+    domain: Annotated[list[str] | None, typer.Option(help="Only models of this domain; may be repeated.")] = None,
     home: Annotated[
         Path | None, typer.Option(help="Where it lives; default: replay/ in the home. Never your own.")
     ] = None,
@@ -30,7 +41,6 @@ def replay(
     from dagster_defs.replay.replay import STEPS, compare_lives, read_steps, replay_steps, write_report
     from dagster_defs.replay.replay import replay as live_through
     from dagster_defs.resources import build_home
-    from ml_assets.feeds.nycflights13 import land as land_flights
 
     settings = settings_of_home()
     place = (home or settings.home / "replay").absolute()
@@ -48,12 +58,21 @@ def replay(
     unknown = [name for name in model or () if name not in declarations]
     if unknown:
         raise PerennialError(f"no model {', '.join(unknown)} is declared; declared are {', '.join(declarations)}")
-    chosen = model or list(declarations)
+    within = domains_asked(settings, domain, None)
+    chosen = model or [name for name, one in declarations.items() if within is None or one.domain.name in within]
+    if not chosen:
+        raise PerennialError("no model is declared that could be lived with; perennial new model writes one")
+    feeds = replayable_feeds(settings, (declarations[name].domain.name for name in chosen))
+
+    def land(moment: datetime) -> None:
+        for feed in feeds:
+            feed.feed.land(settings.landing, moment)
+
     console.print(f"replaying {len(moments)} steps of {', '.join(chosen)} in {place}")
     (place / STEPS).touch()
     steps = live_through(
         settings,
-        lambda moment: land_flights(settings.landing, moment),
+        land,
         moments,
         chosen,
         lambda line: console.print(f"  {line}"),
@@ -82,31 +101,44 @@ def demo(
 ) -> None:
     """Let the world change and somebody deploy a bad model, and watch both being made good."""
     from dagster_defs.replay.demo import demonstrate
-    from ml_assets.feeds.mischief import lose_time_on_the_way
-    from ml_assets.feeds.nycflights13 import land as land_flights
+    from ml_assets.feeds.mischief import change_the_world, landed_files
 
     settings = settings_of_home()
     place = (home or settings.home / "demo").absolute()
     if place.exists() and any(place.iterdir()) and not (place / "dbt_project").exists():
         raise PerennialError(f"{place} holds something that is no demonstration; name another folder with --home")
-    model = next(name for name, one in declared(settings, None).items() if one.retraining.drift)
+    offered = [(one, one.demo) for one in declared_feeds(settings) if one.demo is not None]
+    if not offered:
+        raise PerennialError(
+            "no declared feed offers a demonstration; add demo: {start, table, column, add} to a source's "
+            "config.meta.feed (docs/feeds.md)"
+        )
+    feed, mischief = offered[0]
+    declarations = declared(settings, None)
+    drifting = [
+        name for name, one in declarations.items() if one.retraining.drift and one.domain.name == feed.source.domain
+    ]
+    if not drifting:
+        raise PerennialError(
+            f"no model of {feed.source.domain} declares retraining.drift: none would notice a changed world"
+        )
     os.environ["PERENNIAL_HOME"] = str(place)
     seen: set[Path] = set()
 
     def land_true(folder: Path, moment: datetime) -> None:
-        land_flights(folder, moment)
-        seen.update(folder.glob("*/arrivals/*.csv"))
+        feed.feed.land(folder, moment)
+        seen.update(landed_files(folder, feed.name, mischief))
 
     def land_changed(folder: Path, moment: datetime) -> None:
-        land_flights(folder, moment)
-        lose_time_on_the_way(folder, seen)
+        feed.feed.land(folder, moment)
+        change_the_world(folder, feed.name, mischief, seen)
 
     made_good = demonstrate(
         settings.model_copy(update={"home": place}),
-        model,
+        drifting[0],
         land_true,
         land_changed,
-        moment_in("--through", "2013-02-03"),
+        moment_in("demo.start", mischief.start),
         lambda line: console.print(line, soft_wrap=True),
     )
     if not made_good:

@@ -24,6 +24,7 @@ LOOK_EVERY_SECONDS = 0.25
 REMIND_EVERY_SECONDS = 60.0
 
 _IN_USE = re.compile(r"Could not set lock on file|used by another process")
+_DAMAGED = re.compile(r"Corrupt database file|not a valid DuckDB database file|Could not read enough bytes")
 _HOLDER = re.compile(r"\(PID (\d+)\)")
 _log = AdapterLogger("DuckDB")
 
@@ -55,7 +56,12 @@ def wait_for_turn(path: str, config: dict[str, Any], longest: float) -> duckdb.D
     while True:
         try:
             return duckdb.connect(path, read_only=False, config=config)
-        except duckdb.IOException as error:
+        except duckdb.Error as error:
+            if _DAMAGED.search(str(error)):
+                raise DbtRuntimeError(
+                    f"the warehouse is damaged: {error}. It is derived: move {path} aside and build again: all in it "
+                    "is made anew from the landing files"
+                ) from None
             if not _IN_USE.search(str(error)):
                 raise DbtRuntimeError(
                     f"the warehouse cannot be opened: {error} (PERENNIAL_HOME says where it is)"

@@ -3,8 +3,17 @@
 What belongs here: the definition of due, and the progress that is kept of it. What does not: who answers
 (`scorers.py`), the answers (`scoring.py`).
 
-Due is a decision that has no prediction and whose label the champion cannot have learned from: unknown, or known only
-after the champion's last training. A part that was scored to its end is not read again until its bytes change or an
+A decision is due for a model if all of this holds:
+
+1. It has been made: its moment is not after the watermark, the latest moment that the training set speaks of.
+2. It has no prediction. What was answered keeps its answer; nothing makes it due again, neither a label that becomes
+   known or is corrected, nor another champion, nor a row that has changed.
+3. The model that is asked cannot have learned from its outcome: its label is unknown, or became known only after that
+   model's last training. So what was decided before the first champion is not answered after the fact by one that knows
+   how it ended; `perennial backfill` answers it by the champion of its time, and says so.
+
+The model that is asked is the champion; where its record says that it was trained beyond the watermark, the one before
+it. A part that was scored to its end is not read again until its bytes change or an
 older champion returns: `scored.json` beside the predictions remembers that. It is derived; if it is lost, all parts are
 read once more and nothing is predicted twice.
 """
@@ -25,11 +34,12 @@ import pyarrow.compute
 
 from ml_assets.declaration.model import ModelDeclaration
 from ml_assets.errors import ScoringError
-from ml_assets.lake.decision_rows import decision_keys, moments
+from ml_assets.lake.decision_keys import decision_keys
+from ml_assets.lake.decision_rows import moments
 from ml_assets.lake.files import write_whole
 from ml_assets.lake.snapshot import Lake, Part, Snapshot
 from ml_assets.moments import Moments, as_datetime64, from_datetime64, moment_of, text_of
-from ml_assets.registry.versions import Version
+from ml_assets.registry.versions import Standing, Version
 
 pc: Any = pyarrow.compute  # its functions are made when it is imported, where type checkers cannot see them
 
@@ -86,6 +96,15 @@ def part_rows(lake: Snapshot, declaration: ModelDeclaration, part: Part) -> Part
 def watermark_of(pending: Sequence[PartRows], progress: Progress) -> datetime:
     latest = [from_datetime64(rows.watermark) for rows in pending] + ([progress.as_of] if progress.as_of else [])
     return max(latest)
+
+
+def asked_first(standing: Standing, through: datetime | None) -> Version:
+    """The version by whose training it is decided what is due: the champion, unless it claims to be from beyond the
+    watermark `through`.
+    """
+    assert standing.champion is not None
+    versions = [version for version in (standing.champion, standing.previous) if version is not None]
+    return next((one for one in versions if through is None or one.trained_through <= through), standing.champion)
 
 
 def due_rows(lake: Snapshot, model: str, rows: PartRows, champion: Version, until: datetime) -> Positions:

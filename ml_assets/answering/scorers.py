@@ -17,7 +17,7 @@ from typing import Literal
 
 from sklearn.pipeline import Pipeline
 
-from ml_assets.declaration.model import ModelDeclaration, columns_named
+from ml_assets.declaration.model import BASELINES, ModelDeclaration, columns_named
 from ml_assets.errors import ScoringError, VersionUnusable
 from ml_assets.registry.asking import ask
 from ml_assets.registry.registry import Registry
@@ -48,7 +48,7 @@ class Scorer:
 
 def inputs_of_baseline(pipeline: Pipeline) -> tuple[str, ...]:
     """The columns that a fitted baseline takes."""
-    return columns_named(vars(pipeline[-1]))
+    return columns_named(BASELINES[0], vars(pipeline[-1]))
 
 
 def choose_scorer(

@@ -22,6 +22,7 @@ from sklearn.pipeline import Pipeline
 from ml_assets.answering.answers import Line, answer_rows, inputs_of, predictions_table, write_answers
 from ml_assets.answering.due import (
     Progress,
+    asked_first,
     due_rows,
     part_rows,
     read_progress,
@@ -88,23 +89,24 @@ def score_due(
     folder = lake.predictions_folder(model)
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / ".lock", timeout=LOCK_SECONDS):
-        progress = read_progress(lake, model, champion)
+        line = Line(lake, registry, declaration, standing)
+        asked = asked_first(standing, line.through)
+        progress = read_progress(lake, model, asked)
         parts = lake.parts(declaration.training_set)
         pending = [part_rows(lake, declaration, part) for part in parts if progress.parts.get(part.part) != part.sha256]
         until = in_utc(as_of) if as_of else watermark_of(pending, progress)
-        line = Line(lake, registry, declaration, standing)
         files: dict[date, Path] = {}
         answers: list[pa.Table] = []
         finished = {part.part: part.sha256 for part in parts if progress.parts.get(part.part) == part.sha256}
         for rows in pending:
-            due = due_rows(lake, model, rows, champion, until)
+            due = due_rows(lake, model, rows, asked, until)
             if len(due):
                 answers.append(answer_rows(line, rows, due, until))
                 files.update(write_answers(lake, model, answers[-1]))
             if (rows.decision_at <= as_datetime64(until)).all():
                 finished[rows.part.part] = rows.part.sha256
         if pending:
-            write_progress(lake, model, Progress(finished, champion.trained_through, until))
+            write_progress(lake, model, Progress(finished, asked.trained_through, until))
     return _report(standing, champion, answers, files, until, len(pending))
 
 
@@ -130,18 +132,18 @@ def score_from_spine(lake: Lake, registry: Registry, declaration: ModelDeclarati
         )
     reason = f"{reason}; {trouble_of(standing)}" if standing.trouble else reason
     columns = lake.columns(declaration.spine)
-    scorer = choose_baseline(
-        registry, declaration, standing, columns, declaration.spine, reason, through=_trained_at_most(lake, declaration)
-    )
+    through = _trained_at_most(lake, declaration)
+    scorer = choose_baseline(registry, declaration, standing, columns, declaration.spine, reason, through=through)
+    asked = asked_first(standing, through)
     files: dict[date, Path] = {}
     answers: list[pa.Table] = []
     with FileLock(lake.predictions_folder(model) / ".lock", timeout=LOCK_SECONDS):
-        parts = [part for part in lake.parts(declaration.spine) if may_hold(part.part, champion.trained_through)]
+        parts = [part for part in lake.parts(declaration.spine) if may_hold(part.part, asked.trained_through)]
         spine = [spine_rows(lake, declaration, part) for part in parts]
-        until = max((from_datetime64(rows.decision_at.max()) for rows in spine), default=champion.trained_through)
+        until = max((from_datetime64(rows.decision_at.max()) for rows in spine), default=asked.trained_through)
         for rows in spine:
-            due = due_rows(lake, model, rows, champion, until)
-            due = due[rows.decision_at[due] > as_datetime64(champion.trained_through)]
+            due = due_rows(lake, model, rows, asked, until)
+            due = due[rows.decision_at[due] > as_datetime64(asked.trained_through)]
             if len(due):
                 inputs = inputs_of(lake, rows, due, scorer.columns)
                 answers.append(predictions_table(declaration, rows, due, scorer, inputs, [reason] * len(due), until))

@@ -28,15 +28,19 @@ SHIPPED_ESTIMATORS: Mapping[str, tuple[Task, ...]] = {
     "baseline_column": ("binary_classification", "regression"),
     "last_value": ("regression",),
 }
-BASELINES = tuple(name for name in SHIPPED_ESTIMATORS if name.startswith("baseline_"))
+BASELINES = ("baseline_constant", "baseline_rates", "baseline_column", "last_value")
+NEEDS_COLUMN = ("baseline_column", "last_value")
 
 
-def columns_named(params: Mapping[str, Any]) -> tuple[str, ...]:
-    """The columns of the training set that an estimator's parameters name, in `by` (a list) or `column`.
+def columns_named(estimator: str, params: Mapping[str, Any]) -> tuple[str, ...]:
+    """The columns of the training set that an estimator's parameters name: those of a baseline, in `by` (a list) or
+    `column`; whatever the parameters of another are called, they name none.
 
-    >>> columns_named({"by": ["origin", "carrier"], "shrinkage": 5}), columns_named({"column": "spend"})
-    (('origin', 'carrier'), ('spend',))
+    >>> columns_named("baseline_rates", {"by": ["region", "channel"]}), columns_named("last_value", {"column": "spend"})
+    (('region', 'channel'), ('spend',))
     """
+    if estimator not in BASELINES:
+        return ()
     by = params.get("by") or ()
     names = [by] if isinstance(by, str) else list(by)
     if params.get("column"):
@@ -56,7 +60,8 @@ class Feature:
 @dataclass(frozen=True)
 class ModelDeclaration:
     """One declared model. `file` is the YAML that declares it, from the dbt project's folder; `spine` the
-    published table of due decisions alone, from which a fallback answers while the training set cannot be trusted.
+    published table of due decisions alone, from which a fallback answers while the training set cannot be trusted;
+    `trusted` the types, beyond the usual ones, that the model's files may hold.
     """
 
     name: str
@@ -80,6 +85,7 @@ class ModelDeclaration:
     service: Service
     spine: str | None = None
     domain: Domain = UNNAMED
+    trusted: tuple[str, ...] = ()
 
     @property
     def numeric_features(self) -> tuple[str, ...]:
@@ -133,6 +139,7 @@ class ModelDeclaration:
             "gates": _plain(self.gates.model_dump(exclude=None if self.gates.shadow else {"shadow"})),
             "retraining": _plain(self.retraining.model_dump()),
             "service": _plain(self.service.model_dump()),
+            **({"trusted": list(self.trusted)} if self.trusted else {}),
         }
 
 

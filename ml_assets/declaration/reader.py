@@ -9,21 +9,29 @@ An exposure of `type: ml` names its one training set in `depends_on`; the roles 
 
 from __future__ import annotations
 
-import importlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from ml_assets.declaration.domains import Domain, domain_of, read_domains
-from ml_assets.declaration.model import SHIPPED_ESTIMATORS, Feature, FeatureKind, ModelDeclaration
+from ml_assets.declaration.model import (
+    BASELINES,
+    NEEDS_COLUMN,
+    SHIPPED_ESTIMATORS,
+    Feature,
+    FeatureKind,
+    ModelDeclaration,
+    columns_named,
+)
+from ml_assets.declaration.outside import factory_of
 from ml_assets.declaration.schema import Baseline, FeatureChoice, MlBlock, Owner, Task, did_you_mean, parse_block
 from ml_assets.errors import DeclarationError
 from ml_assets.measuring.metrics import METRICS, metrics_of
 
 __all__ = ["SHIPPED_ESTIMATORS", "Feature", "ModelDeclaration", "Owner", "read_declarations"]
 
-TryOut = Callable[[ModelDeclaration], str | None]
+TryOut = Callable[[ModelDeclaration], Iterable[tuple[str, str]]]
 
 ROLES = ("entity", "decision_at", "known_at", "feature", "label", "label_known_at")
 _TEXT_TYPES = ("varchar", "text", "string", "char", "enum")
@@ -31,6 +39,8 @@ _BOOLEAN_TYPES = ("bool", "boolean")
 _INTEGER_TYPES = ("tinyint", "smallint", "integer", "int", "bigint", "hugeint")
 _UNSIGNED_TYPES = ("utinyint", "usmallint", "uinteger", "ubigint")
 _FRACTION_TYPES = ("float", "real", "double", "double precision", "decimal", "numeric")
+_MOMENT_TYPES = ("date", "timestamp", "timestamptz", "timestamp with time zone", "timestamp without time zone")
+ENTITY_TYPES = (*_TEXT_TYPES, *_BOOLEAN_TYPES, *_INTEGER_TYPES, *_UNSIGNED_TYPES, "decimal", "numeric", *_MOMENT_TYPES)
 _NUMBER_TYPES = (*_BOOLEAN_TYPES, *_INTEGER_TYPES, *_UNSIGNED_TYPES, *_FRACTION_TYPES)
 
 
@@ -40,7 +50,8 @@ def read_declarations(
     """Every declared model of a dbt manifest, by name, in the order of the names.
 
     Args:
-        try_out: says why a declaration that reads well cannot be used, or None (`fitting.estimators.why_not_built`).
+        try_out: says why a declaration that reads well cannot be used, place by place
+            (`fitting.estimators.why_not_built`).
 
     Raises:
         DeclarationError: with all mistakes of all models, one line each.
@@ -104,6 +115,7 @@ class _Reader:
             self.report(
                 "depends_on", f"no column of {table} has config.meta.role: entity; mark what identifies a decision"
             )
+        self._check_entity(table, columns["entity"], types)
         self._check_label(block, table, columns["label"], types)
         features = self._features(block, table, columns, types)
         self._check_named_columns(block, table, types, {*columns["label"], *columns["label_known_at"]})
@@ -131,10 +143,10 @@ class _Reader:
             service=block.service,
             spine=self._spine(columns["entity"], decision_at),
             domain=self._domain(owner),
+            trusted=block.trusted,
         )
-        trouble = self.try_out(declaration) if self.try_out else None
-        if trouble:
-            self.report_ml("params", trouble)
+        for place, words in self.try_out(declaration) if self.try_out else ():
+            self.report_ml(place, words)
         return None if self.problems else declaration
 
     def _domain(self, owner: Owner) -> Domain:
@@ -229,8 +241,7 @@ class _Reader:
                 fitting = ", ".join(name for name, tasks in SHIPPED_ESTIMATORS.items() if task in tasks)
                 self.report_ml(place, f"found {found!r}, which is not for {task}; use one of {fitting}")
             return
-        module, _, attribute = found.partition(":")
-        if not attribute:
+        if not found.partition(":")[2]:
             shipped = ", ".join(SHIPPED_ESTIMATORS)
             self.report_ml(
                 place,
@@ -239,17 +250,9 @@ class _Reader:
             )
             return
         try:
-            if not callable(getattr(importlib.import_module(module), attribute)):
-                self.report_ml(
-                    place,
-                    f"found {found!r}, which cannot be called; name a function or class that returns an estimator",
-                )
-        except Exception as error:  # whatever the foreign module raises while it is imported
-            self.report_ml(
-                place,
-                f"found {found!r}, which cannot be imported ({type(error).__name__}: {error}); is it installed and "
-                "spelled package.module:factory?",
-            )
+            factory_of(found)
+        except ValueError as error:
+            self.report_ml(place, f"found {found!r}, which {error}")
 
     def _one_column(self, table: str, columns: Mapping[str, tuple[str, ...]], role: str, meaning: str) -> str | None:
         found = columns[role]
@@ -258,6 +261,15 @@ class _Reader:
         state = "no column" if not found else f"{len(found)} columns ({', '.join(found)})"
         self.report("depends_on", f"{state} of {table} with config.meta.role: {role}; mark exactly one, {meaning}")
         return None
+
+    def _check_entity(self, table: str, entity: tuple[str, ...], types: Mapping[str, str]) -> None:
+        for name in entity:
+            if types[name] not in ENTITY_TYPES:
+                self.report(
+                    "depends_on",
+                    f"entity column {name!r} of {table} has data_type {types[name] or 'unknown'}, which identifies no "
+                    "decision; cast it to an integer, a decimal, a text, a date or a timestamp",
+                )
 
     def _check_label(self, block: MlBlock, table: str, labels: tuple[str, ...], types: Mapping[str, str]) -> None:
         labels_in_words = ", ".join(labels) or "none is marked with config.meta.role: label"
@@ -325,25 +337,30 @@ class _Reader:
                 self.report_ml(
                     "evaluation.slices", f"found {name!r}, which is not a column of {table}{did_you_mean(name, types)}"
                 )
-        places = [("params.by", block.estimator, block.params)]
+        places = [("params", block.estimator, block.params)]
         places += [
-            (f"evaluation.baselines.{at}.params.by", one.estimator, one.params)
+            (f"evaluation.baselines.{at}.params", one.estimator, one.params)
             for at, one in enumerate(block.evaluation.baselines or ())
         ]
         for place, estimator, params in places:
-            if estimator == "baseline_rates":
-                by = params.get("by")
-                if not isinstance(by, list) or not by:
-                    self.report_ml(place, f"found {by!r}; baseline_rates needs a list of columns")
-                for name in by if isinstance(by, list) else ():
-                    if name in outcome:
-                        self.report_ml(
-                            place, f"found {name!r}, the label or its time: a baseline may not see it either"
-                        )
-                    elif name not in types:
-                        self.report_ml(
-                            place, f"found {name!r}, which is not a column of {table}{did_you_mean(str(name), types)}"
-                        )
+            if estimator not in BASELINES:
+                continue
+            if estimator == "baseline_rates" and (not isinstance(params.get("by"), list) or not params["by"]):
+                self.report_ml(f"{place}.by", f"found {params.get('by')!r}; baseline_rates needs a list of columns")
+                continue
+            if estimator in NEEDS_COLUMN and not isinstance(params.get("column"), str):
+                self.report_ml(f"{place}.column", f"found {params.get('column')!r}; {estimator} needs a column's name")
+                continue
+            key = f"{place}.{'column' if estimator in NEEDS_COLUMN else 'by'}"
+            for name in columns_named(estimator, params):
+                if name in outcome:
+                    self.report_ml(key, f"found {name!r}, the label or its time: a baseline may not see it either")
+                elif name not in types:
+                    self.report_ml(key, f"found {name!r}, which is not a column of {table}{did_you_mean(name, types)}")
+                elif estimator in NEEDS_COLUMN and types[name] not in _NUMBER_TYPES:
+                    self.report_ml(
+                        key, f"found {name!r} of data_type {types[name] or 'unknown'}; {estimator} needs a number"
+                    )
 
 
 def _named_baselines(block: MlBlock) -> tuple[Baseline, ...]:
@@ -362,12 +379,14 @@ def _named_baselines(block: MlBlock) -> tuple[Baseline, ...]:
 
 
 def _baseline_name(baseline: Baseline) -> str:
-    return "_".join(
-        [
-            baseline.estimator.replace(":", "."),
-            *(["by", *map(str, baseline.params["by"])] if "by" in baseline.params else []),
-        ]
-    )
+    words = [baseline.estimator.replace(":", ".")]
+    if "by" in baseline.params:
+        words += ["by", *columns_named(baseline.estimator, baseline.params)]
+    elif "column" in baseline.params:
+        words += columns_named(baseline.estimator, baseline.params)
+    if baseline.params.get("factor", 1) != 1:
+        words += ["times", f"{baseline.params['factor']:g}"]
+    return "_".join(words)
 
 
 def _meta(holder: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -13,16 +13,31 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
+from ml_assets.errors import FeedError
+
 DAY = timedelta(days=1)
 PARTIAL_FILES = ".*.part"
 WRITERS = 4
+LOCK_SECONDS = 60
 
-_STAMP = "%Y-%m-%dT%H%MZ"
+STAMP = "%Y-%m-%dT%H%MZ"
 _NAME = re.compile(r"(\d{4}-\d\d-\d\dT\d{4}Z)--(\d{4}-\d\d-\d\dT\d{4}Z)\.csv")
+
+
+def stamp(moment: datetime) -> str:
+    """A whole minute in UTC as the names of landing files say it.
+
+    >>> stamp(datetime(203, 1, 2, 3, 4, tzinfo=UTC))
+    '0203-01-02T0304Z'
+    """
+    return f"{moment.year:04}-{moment:%m-%dT%H%MZ}"
 
 
 @dataclass(frozen=True, order=True)
@@ -34,7 +49,7 @@ class Interval:
 
     @property
     def file_name(self) -> str:
-        return f"{self.start.strftime(_STAMP)}--{self.end.strftime(_STAMP)}.csv"
+        return f"{stamp(self.start)}--{stamp(self.end)}.csv"
 
     @classmethod
     def of_file(cls, name: str) -> Interval | None:
@@ -49,7 +64,7 @@ class Interval:
         if stamps is None:
             return None
         try:
-            start, end = (datetime.strptime(stamp, _STAMP).replace(tzinfo=UTC) for stamp in stamps.groups())
+            start, end = (datetime.strptime(stamp, STAMP).replace(tzinfo=UTC) for stamp in stamps.groups())
         except ValueError:
             return None
         return cls(start=start, end=end)
@@ -80,6 +95,32 @@ def daily_intervals(first: datetime, last: datetime, after: datetime | None, thr
         start += DAY
 
 
+@contextmanager
+def landing_in(folder: Path, tables: Iterable[str]) -> Iterator[dict[str, Path]]:
+    """The folder of each landing table, made and held by this process alone; what a killed call left is removed.
+
+    Raises:
+        FeedError: if another process holds the source's folder for too long.
+    """
+    folders = {name: folder / name for name in tables}
+    for table in folders.values():
+        table.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=LOCK_SECONDS)
+    except Timeout as error:
+        raise FeedError(
+            f"{folder} is being landed by another process, which has not finished in {LOCK_SECONDS} s; try again later"
+        ) from error
+    try:
+        for table in folders.values():
+            for stray in table.glob(PARTIAL_FILES):
+                stray.unlink()
+        yield folders
+    finally:
+        lock.release()
+
+
 def write_in_order(files: Iterable[tuple[Path, Callable[[], bytes]]]) -> Iterator[Path]:
     """Puts files in place in the order given and yields each path once it is there, whole and on the disk.
 
@@ -94,7 +135,7 @@ def write_in_order(files: Iterable[tuple[Path, Callable[[], bytes]]]) -> Iterato
             folders.add(path.parent)
             yield path
     for folder in folders:
-        _settle(folder)
+        settle(folder)
 
 
 def _write_partial(target: tuple[Path, Callable[[], bytes]]) -> tuple[Path, Path]:
@@ -107,7 +148,7 @@ def _write_partial(target: tuple[Path, Callable[[], bytes]]) -> tuple[Path, Path
     return partial, path
 
 
-def _settle(folder: Path) -> None:
+def settle(folder: Path) -> None:
     """Makes the names in a folder survive a loss of power."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:

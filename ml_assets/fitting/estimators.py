@@ -10,7 +10,6 @@ as codes, NaN where missing) from a `FeatureEncoder` in front of it.
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -24,6 +23,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from ml_assets.declaration.model import BASELINES, ModelDeclaration
+from ml_assets.declaration.outside import factory_of
 from ml_assets.declaration.schema import Baseline
 from ml_assets.errors import TrainingError
 from ml_assets.fitting.baselines import ColumnBaseline, ConstantBaseline, RatesBaseline
@@ -43,6 +43,19 @@ _BOOSTING_DEFAULTS: Mapping[str, Any] = {
     "l2_regularization": 1.0,
 }
 _BOOSTING_LOSS = {"mae": "absolute_error", "rmse": "squared_error", "pinball": "quantile"}
+
+
+# What makes an estimator from elsewhere give the same model again, on every machine; `params` may say otherwise.
+_OUTSIDE_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
+    "lightgbm": {
+        "random_state": 0,
+        "n_jobs": 1,
+        "deterministic": True,
+        "force_col_wise": True,  # otherwise it takes the time of both ways, and the faster one decides the sums
+        "verbosity": -1,
+    },
+    "xgboost": {"random_state": 0, "n_jobs": 1, "verbosity": 0},
+}
 
 
 def build_estimator(declaration: ModelDeclaration) -> Pipeline:
@@ -118,8 +131,7 @@ def _build(name: str, params: Mapping[str, Any], declaration: ModelDeclaration) 
         return Pipeline(
             [("encode", encoder), ("prepare", _for_linear_models(declaration)), ("model", _linear(name, params))]
         )
-    module, _, attribute = name.partition(":")
-    built = getattr(importlib.import_module(module), attribute)(**params)
+    built = factory_of(name)(**{**_OUTSIDE_DEFAULTS.get(name.partition(":")[0], {}), **params})
     first = (
         FrameSelector([feature.name for feature in declaration.features]) if isinstance(built, Pipeline) else encoder
     )
@@ -184,12 +196,38 @@ def _for_linear_models(declaration: ModelDeclaration) -> ColumnTransformer:
     return ColumnTransformer([step for step in steps if step[2]], sparse_threshold=0)
 
 
-def why_not_built(declaration: ModelDeclaration) -> str | None:
-    """What the declared estimator has against its parameters; None if it can be built with them."""
-    if not declaration.params:
-        return None
+def why_not_built(declaration: ModelDeclaration) -> list[tuple[str, str]]:
+    """What speaks against the declared estimator and its baselines once they are built: place below `config.meta.ml`
+    and words, for each.
+    """
+    tried = [("", declaration.estimator, declaration.params)]
+    tried += [
+        (f"evaluation.baselines.{at}.", baseline.estimator, baseline.params)
+        for at, baseline in enumerate(declaration.baselines)
+    ]
+    problems = []
+    for place, name, params in tried:
+        words = _trouble_with(name, params, declaration)
+        if words:
+            problems.append((f"{place}{'params' if params else 'estimator'}", words))
+    return problems
+
+
+def _trouble_with(name: str, params: Mapping[str, Any], declaration: ModelDeclaration) -> str | None:
     try:
-        build_estimator(declaration)
-    except Exception as error:  # whatever the estimator makes of its parameters
-        return f"{declaration.estimator} cannot be built with {dict(declaration.params)}: {error}"
+        built: Any = _build(name, params, declaration)[-1]
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # whatever the estimator makes of its parameters, also SystemExit
+        given = f"with {dict(params)}" if params else "without params"
+        return f"{name} cannot be built {given}: {type(error).__name__}: {error}"
+    if hasattr(built, "predict_value"):
+        return None
+    wanted = ("fit", "predict_proba" if declaration.task == "binary_classification" else "predict", "get_params")
+    lacking = [verb for verb in wanted if not callable(getattr(built, verb, None))]
+    if lacking:
+        return (
+            f"{name} gives a {type(built).__name__} without {', '.join(lacking)}; a {declaration.task} needs a "
+            f"scikit-learn estimator with {', '.join(wanted)}"
+        )
     return None

@@ -21,6 +21,7 @@ from ml_assets.declaration.model import SHIPPED_ESTIMATORS, ModelDeclaration
 # The sources that decide what a fit of given rows and declaration comes to, by what they hold.
 FITTING_SOURCES = {
     "baselines": "fitting/baselines.py",
+    "decision_keys": "lake/decision_keys.py",
     "decision_rows": "lake/decision_rows.py",
     "encoders": "fitting/encoders.py",
     "estimators": "fitting/estimators.py",

@@ -54,9 +54,9 @@ def judge(
             f"{version.as_of:%Y-%m-%d %H:%M}; widen evaluation.window or land later data"
         )
     task = declaration.task
-    twin_model = registry.load(version, "twin")
+    twin_model = registry.load(version, "twin", declaration.trusted)
     twin = predict(twin_model, rows.inputs, task)
-    final = registry.load(version)
+    final = registry.load(version, trusted=declaration.trusted)
     refit = predict(final, rows.inputs, task)
     lake.write_reference_predictions(declaration.name, version.version, twin)
     lake.write_reliance(declaration.name, version.version, reliance(twin_model, rows, declaration))

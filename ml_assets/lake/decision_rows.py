@@ -19,6 +19,7 @@ import pyarrow.compute
 
 from ml_assets.declaration.model import ModelDeclaration, columns_named
 from ml_assets.errors import ColumnsMissing
+from ml_assets.lake.decision_keys import decision_keys
 from ml_assets.lake.snapshot import Snapshot
 from ml_assets.measuring.metrics import Codes, Floats
 from ml_assets.moments import Moments
@@ -31,8 +32,8 @@ class DecisionRows:
     """Rows ordered by (decision_at, key).
 
     `inputs` has the declared features, slices and baseline columns, text as dictionaries; `label` is float64 with NaN
-    where unknown; `decision_at` and `label_known_at` are datetime64[us], UTC, NaT where unknown; `keys` is the entity
-    columns as text, joined by `|`.
+    where unknown; `decision_at` and `label_known_at` are datetime64[us], UTC, NaT where unknown; `keys` are the
+    decisions' keys (`decision_keys.py`).
     """
 
     inputs: pa.Table
@@ -81,8 +82,8 @@ class DecisionRows:
 def input_columns(declaration: ModelDeclaration, extra: Sequence[str] = ()) -> list[str]:
     """The features, then the slices, the baselines' columns and `extra` that are not among them."""
     names = [feature.name for feature in declaration.features] + list(declaration.evaluation.slices) + list(extra)
-    for params in (declaration.params, *(baseline.params for baseline in declaration.baselines)):
-        names += columns_named(params)
+    for one in (declaration, *declaration.baselines):
+        names += columns_named(one.estimator, one.params)
     return list(dict.fromkeys(names))
 
 
@@ -127,13 +128,6 @@ def read_rows(
     """The training set's rows, or those of some parts, with the columns that the lifecycle needs, and `extra` ones."""
     table = lake.read(declaration.training_set, needed_columns(declaration, extra), parts)
     return decision_rows(table, declaration, extra)
-
-
-def decision_keys(table: pa.Table, entity: tuple[str, ...]) -> pa.Array:
-    """The entity columns as text, joined by `|`; a null entity is empty text."""
-    texts = [pc.fill_null(pc.cast(table[name].combine_chunks(), pa.string()), "") for name in entity]
-    joined = texts[0] if len(texts) == 1 else pc.binary_join_element_wise(*texts, "|")
-    return joined.combine_chunks() if isinstance(joined, pa.ChunkedArray) else joined
 
 
 def numbers(column: pa.ChunkedArray) -> Floats:

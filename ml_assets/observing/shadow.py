@@ -31,9 +31,12 @@ from ml_assets.lake.inputs_hash import inputs_hash
 from ml_assets.lake.parts import parts_between
 from ml_assets.lake.results import PREDICTION_SCHEMA
 from ml_assets.lake.snapshot import Lake, Snapshot
-from ml_assets.measuring.bootstrap import day_weights, worse_by_day
-from ml_assets.measuring.metrics import METRICS
+from ml_assets.lake.watermark import known_through
+from ml_assets.measuring.completeness import complete_days
+from ml_assets.measuring.metrics import METRICS, measure
+from ml_assets.measuring.sequences import worse_by_sequence
 from ml_assets.moments import as_datetime64, from_datetime64
+from ml_assets.registry.asking import ask, in_words, why_silent
 from ml_assets.registry.registry import Registry
 from ml_assets.registry.versions import Version
 
@@ -68,7 +71,7 @@ def score_in_shadow(
     try:
         return ShadowReport(challenger.version, _answer_open(lake.open(), registry, declaration, challenger), None)
     except Exception as error:  # whatever a model from elsewhere raises: nobody was to be told of it
-        return ShadowReport(challenger.version, 0, _words(error))
+        return ShadowReport(challenger.version, 0, in_words(error))
 
 
 def gather_shadow(
@@ -92,30 +95,41 @@ def gather_shadow(
         nothing,
         since=since,
         served=from_datetime64(decided[-1]) - since,
-        problem=_why_silent(lake, registry, declaration, challenger),
-        champion_unusable=_why_silent(lake, registry, declaration, champion),
+        problem=why_silent(lake, registry, declaration, challenger),
+        champion_unusable=why_silent(lake, registry, declaration, champion),
     )
     own = made.filter(pa.array(by_champion & (decided > as_datetime64(since))))
     rows = _rows_of(lake, declaration, (), own)
-    rows = rows.where(~np.isnan(rows.label))
+    through = known_through(lake, declaration)
+    if not len(rows) or through is None:
+        return evidence
+    codes, days = rows.day
+    over = days + np.timedelta64(1, "D") <= as_datetime64(through)
+    known = ~np.isnat(rows.label_known_at)
+    state = complete_days(codes, known, over, declaration.domain.complete_share)
+    awaited = None if state.awaited is None else from_datetime64(days[state.awaited])
+    rows = rows.where(state.judged[codes] & ~np.isnan(rows.label))
     shadow = _read_own(lake, challenger)
     answered = np.asarray(pc.is_in(rows.keys, shadow["decision_key"].combine_chunks()))
-    evidence = replace(evidence, missed=int((~answered).sum()))
+    evidence = replace(evidence, missed=int((~answered).sum()), awaited=awaited)
     rows = rows.where(answered)
     if not len(rows):
         return evidence
     codes, days = rows.day
+    metric, of_champion = METRICS[declaration.evaluation.metric], _answers(own, rows)
     with limited_to(1):
-        figure = worse_by_day(
-            METRICS[declaration.evaluation.metric],
-            rows.label,
-            _answers(shadow, rows),
-            _answers(own, rows),
-            codes,
-            day_weights(len(days)),
-            declaration.gates.confidence,
+        figure = worse_by_sequence(
+            metric, rows.label, _answers(shadow, rows), of_champion, codes, declaration.gates.confidence
         )
-    return replace(evidence, rows=len(rows), worse_by=figure.value, low=figure.low, high=figure.high)
+    return replace(
+        evidence,
+        rows=len(rows),
+        days=len(days),
+        champion_figure=measure(metric.name, rows.label, of_champion),
+        worse_by=figure.value,
+        low=figure.low,
+        high=figure.high,
+    )
 
 
 def _answer_open(lake: Snapshot, registry: Registry, declaration: ModelDeclaration, challenger: Version) -> int:
@@ -125,8 +139,8 @@ def _answer_open(lake: Snapshot, registry: Registry, declaration: ModelDeclarati
     unanswered = made.filter(pc.invert(pc.is_in(made["decision_key"], own["decision_key"].combine_chunks())))
     if not unanswered.num_rows:
         return 0
-    rows = _rows_of(lake, declaration, challenger.columns, unanswered)
-    answers = predict(registry.load(challenger), rows.inputs, declaration.task)
+    rows = _rows_of(lake, declaration, challenger.inputs, unanswered)
+    answers = predict(ask(registry, declaration, challenger), rows.inputs, declaration.task)
     scored = unanswered.take(pc.index_in(rows.keys, unanswered["decision_key"].combine_chunks()))
     table = pa.table(
         {
@@ -167,27 +181,6 @@ def _read_own(lake: Lake, challenger: Version, dates: Sequence[date] | None = No
         except ResultCorrupt:
             continue
     return pa.concat_tables(pieces)
-
-
-def _why_silent(lake: Snapshot, registry: Registry, declaration: ModelDeclaration, version: Version) -> str | None:
-    """Why a version cannot answer the training set as it is published now; None if it can be asked."""
-    missing = [name for name in version.columns if name not in lake.columns(declaration.training_set)]
-    if missing:
-        return f"{declaration.training_set} has no column {', '.join(missing)} any more."
-    try:
-        predict(registry.load(version), _newest_row(lake, declaration, version), declaration.task)
-    except Exception as error:  # whatever a model from elsewhere raises
-        return _words(error)
-    return None
-
-
-def _newest_row(lake: Snapshot, declaration: ModelDeclaration, version: Version) -> pa.Table:
-    newest = lake.parts(declaration.training_set)[-1].part
-    return read_rows(lake, declaration, version.columns, [newest]).inputs.slice(0, 1)
-
-
-def _words(error: Exception) -> str:
-    return str(error) if isinstance(error, PerennialError) else f"{type(error).__name__}: {error}"
 
 
 def _answers(predictions: pa.Table, rows: DecisionRows) -> Any:

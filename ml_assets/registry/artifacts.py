@@ -14,6 +14,7 @@ import hashlib
 import io
 import json
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,9 +26,15 @@ from skops.io.exceptions import UntrustedTypesFoundException
 from ml_assets.errors import ArtifactCorrupt, ArtifactMissing, ArtifactNotTrusted
 from ml_assets.lake.files import write_whole
 
-# What the shipped estimators need beyond skops's defaults. A partial only calls a function that is itself trusted.
+# What the shipped estimators, LightGBM and XGBoost need beyond skops's defaults. A partial only calls a function that
+# is itself trusted. LightGBM's booster is stored as its own text, XGBoost's as its own bytes: each is parsed by its
+# library, and nothing is unpickled.
 TRUSTED_TYPES = (
+    "collections.OrderedDict",
     "functools.partial",
+    "lightgbm.basic.Booster",
+    "lightgbm.sklearn.LGBMClassifier",
+    "lightgbm.sklearn.LGBMRegressor",
     "ml_assets.fitting.baselines.ColumnBaseline",
     "ml_assets.fitting.baselines.ConstantBaseline",
     "ml_assets.fitting.baselines.RatesBaseline",
@@ -37,6 +44,9 @@ TRUSTED_TYPES = (
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
     "sklearn.tree._tree.Tree",
     "sklearn.utils.validation.check_array",
+    "xgboost.core.Booster",
+    "xgboost.sklearn.XGBClassifier",
+    "xgboost.sklearn.XGBRegressor",
 )
 _FIXED_DATE = (1980, 1, 1, 0, 0, 0)
 # Where a class stood when older files were written, and where it stands now.
@@ -48,35 +58,58 @@ _MOVED = {
 
 @dataclass(frozen=True)
 class ArtifactStore:
-    """Files `<sha256>.skops` below one folder; `trusted` are full names of further types that the declared estimators
-    need.
+    """Files `<sha256>.skops` below one folder. What is `trusted` in the verbs are full names of further types: what the
+    model's declaration says, never what is remembered beside the file.
     """
 
     root: Path
-    trusted: tuple[str, ...] = ()
 
     def path(self, sha256: str) -> Path:
         return self.root / f"{sha256}.skops"
 
-    def save(self, model: Pipeline) -> str:
+    def save(self, model: Pipeline, trusted: Sequence[str] = ()) -> str:
         """Writes the model, unless the same bytes are there and sound, and returns their sha256.
 
         Raises:
             ArtifactNotTrusted: if it holds types that could not be loaded again.
         """
         content = canonical_bytes(model)
-        self._check_types(content, type(model[-1]).__name__)
+        _check_types(content, type(model[-1]).__name__, trusted)
         sha256 = hashlib.sha256(content).hexdigest()
         path = self.path(sha256)
         if not path.exists() or path.read_bytes() != content:
             write_whole(path, content)
         return sha256
 
-    def load(self, sha256: str) -> Pipeline:
+    def load(self, sha256: str, trusted: Sequence[str] = ()) -> Pipeline:
         """The model of that hash.
 
         Raises:
             ArtifactMissing, ArtifactCorrupt, ArtifactNotTrusted
+        """
+        path, content = self.path(sha256), self.verified_bytes(sha256)
+        try:
+            content = _with_present_names(content)
+            _check_types(content, path.name, trusted)
+            model = skops.io.loads(content, trusted=[*TRUSTED_TYPES, *trusted])
+        except ArtifactNotTrusted:
+            raise
+        except Exception as error:  # whatever skops makes of other bytes; a pickle is never opened
+            raise ArtifactCorrupt(
+                f"{path}: is no model file ({type(error).__name__}: {error}); restore it, or train and promote another"
+            ) from None
+        if not isinstance(model, Pipeline):
+            raise ArtifactCorrupt(
+                f"{path}: holds a {type(model).__name__} where a Pipeline belongs; restore it, or train and promote "
+                "another"
+            )
+        return model
+
+    def verified_bytes(self, sha256: str) -> bytes:
+        """The file's bytes, if they are those of its name; nothing of them is parsed.
+
+        Raises:
+            ArtifactMissing, ArtifactCorrupt
         """
         path = self.path(sha256)
         try:
@@ -97,36 +130,20 @@ class ArtifactStore:
                 f"{path}: the file's sha256 is {found[:12]}…, so it was changed; nothing was read of it. Restore it, "
                 "or remove it and train again"
             )
-        try:
-            content = _with_present_names(content)
-            self._check_types(content, path.name)
-            model = skops.io.loads(content, trusted=self._allowed())
-        except ArtifactNotTrusted:
-            raise
-        except Exception as error:  # whatever skops makes of other bytes; a pickle is never opened
-            raise ArtifactCorrupt(
-                f"{path}: is no model file ({type(error).__name__}: {error}); restore it, or train and promote another"
-            ) from None
-        if not isinstance(model, Pipeline):
-            raise ArtifactCorrupt(
-                f"{path}: holds a {type(model).__name__} where a Pipeline belongs; restore it, or train and promote "
-                "another"
-            )
-        return model
+        return content
 
-    def _allowed(self) -> list[str]:
-        return [*TRUSTED_TYPES, *self.trusted]
 
-    def _check_types(self, content: bytes, name: str) -> None:
-        try:
-            foreign = sorted(set(skops.io.get_untrusted_types(data=content)) - set(self._allowed()))
-        except UntrustedTypesFoundException as error:
-            foreign = [str(error)]
-        if foreign:
-            raise ArtifactNotTrusted(
-                f"{name}: holds types that are not on the list: {', '.join(foreign)}; look at them, and if they are "
-                "sound, name them in `trusted`"
-            )
+def _check_types(content: bytes, name: str, trusted: Sequence[str]) -> None:
+    allowed = {*TRUSTED_TYPES, *trusted}
+    try:
+        foreign = sorted(set(skops.io.get_untrusted_types(data=content)) - allowed)
+    except UntrustedTypesFoundException as error:
+        foreign = [str(error)]
+    if foreign:
+        raise ArtifactNotTrusted(
+            f"{name}: holds types that are not on the list: {', '.join(foreign)}; look at them, and if they are "
+            "sound, name them in config.meta.ml.trusted of the model's declaration"
+        )
 
 
 def canonical_bytes(model: Pipeline) -> bytes:

@@ -16,7 +16,7 @@ whenever it would say something else.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import cached_property, wraps
@@ -45,17 +45,22 @@ _R = TypeVar("_R")
 
 
 def _asks(verb: Callable[Concatenate[Registry, _P], _R]) -> Callable[Concatenate[Registry, _P], _R]:
-    """A verb that needs the database: what keeps it from answering becomes one error."""
+    """A verb that needs the database: what keeps it from answering becomes one error.
+
+    Every page of the database is read once, before the first verb, and again after one that it kept from answering.
+    """
 
     @wraps(verb)
     def asked(self: Registry, *args: _P.args, **kwargs: _P.kwargs) -> _R:
         path = self.root / "mlflow.db"
-        check_database(path, self._sign_of_life())
+        check_database(path, self._sign_of_life(), whole=not self._is_sound)
+        self._is_sound = path.exists()
         try:
             return verb(self, *args, **kwargs)
         except Exception as error:
             if not is_of_the_database(error):
                 raise
+            self._is_sound = False
             raise unreachable(path, error) from error
 
     return asked
@@ -65,14 +70,14 @@ class Registry:
     """The registry below one folder: `mlflow.db`, `models/`, `champions/`, and a lock.
 
     Args:
-        trusted: full names of further types that the declared estimators need.
         log: the decision log of the home, if there is one; one with lines tells that the registry has been in use.
     """
 
-    def __init__(self, root: Path, trusted: tuple[str, ...] = (), log: Path | None = None) -> None:
+    def __init__(self, root: Path, log: Path | None = None) -> None:
         self.root = root
         self.log = log
-        self.artifacts = ArtifactStore(root / "models", trusted)
+        self.artifacts = ArtifactStore(root / "models")
+        self._is_sound = False  # not yet found to be
 
     @_asks
     def log_candidate(self, candidate: Candidate) -> Version:
@@ -84,10 +89,10 @@ class Registry:
             present = self.find(declaration.name, candidate.candidate_fingerprint)
             if present is not None and self.has_files(present):
                 return present
+            fits = {"sha256": candidate.final, "twin_sha256": candidate.twin, "fallback_sha256": candidate.fallback}
             files = {
-                "sha256": self.artifacts.save(candidate.final.model),
-                "twin_sha256": self.artifacts.save(candidate.twin.model),
-                "fallback_sha256": self.artifacts.save(candidate.fallback.model) if candidate.fallback else "",
+                name: self.artifacts.save(fitted.model, declaration.trusted) if fitted else ""
+                for name, fitted in fits.items()
             }
             if present is not None:
                 return present
@@ -260,8 +265,13 @@ class Registry:
             self._remember(model)
             return now
 
-    def load(self, version: Version, which: Literal["final", "twin", "fallback"] = "final") -> Pipeline:
-        """One of a version's models, verified.
+    def load(
+        self,
+        version: Version,
+        which: Literal["final", "twin", "fallback"] = "final",
+        trusted: Sequence[str] = (),
+    ) -> Pipeline:
+        """One of a version's models, verified; `trusted` are the types that the model's declaration allows its files.
 
         Raises:
             ArtifactError: if the file is gone, changed or not trusted.
@@ -273,7 +283,7 @@ class Registry:
                 f"{version.model}: version {version.version} has no {which} model; declare service.fallback: baseline "
                 "and train again"
             )
-        return self.artifacts.load(sha256)
+        return self.artifacts.load(sha256, trusted)
 
     def _remember(self, model: str) -> None:
         standing = Standing(self.champion(model), self._readable_previous(model))

@@ -52,14 +52,14 @@ class Version:
     def inputs(self) -> tuple[str, ...]:
         """The columns of the training set that its final model and its twin take."""
         if self.declaration["estimator"] in BASELINES:
-            return columns_named(self.declaration["params"])
+            return columns_named(self.declaration["estimator"], self.declaration["params"])
         return tuple(name for name, _ in self.schema)
 
     @property
     def columns(self) -> tuple[str, ...]:
         """The columns of the training set that its models take: its features, and those that its baselines name."""
         holders = [self.declaration, *self.declaration["baselines"]]
-        named = [name for holder in holders for name in columns_named(holder["params"])]
+        named = [name for holder in holders for name in columns_named(holder["estimator"], holder["params"])]
         return tuple(dict.fromkeys([*(name for name, _ in self.schema), *named]))
 
     def as_json(self) -> dict[str, Any]:

@@ -85,9 +85,11 @@ class Home:
     path: Path
     project: Project
 
-    def build(self, *select: str, unit_tests: bool = False, **variables: Any) -> Build:
+    def build(self, *select: str, unit_tests: bool = False, full_refresh: bool = False, **variables: Any) -> Build:
         """Runs `dbt build` for the selected nodes, or for all."""
         arguments = ["--vars", json.dumps(variables)]
+        if full_refresh:
+            arguments.append("--full-refresh")
         if not unit_tests:
             arguments += ["--exclude-resource-type", "unit_test"]
         if select:

@@ -81,6 +81,23 @@ def test_a_wait_that_takes_too_long_ends_in_a_sentence(taking_turns: ModuleType,
     assert "PERENNIAL_LONGEST_WAIT_SECONDS" in str(found.value)
 
 
+def flip_a_bit(file: Path, position: int) -> None:
+    content = bytearray(file.read_bytes())
+    content[position] ^= 4
+    file.write_bytes(content)
+
+
+@pytest.mark.parametrize("position", [10, 4116, 8292], ids=["the sign of the file", "its header", "its header's copy"])
+def test_a_damaged_warehouse_is_named_with_the_remedy(taking_turns: ModuleType, tmp_path: Path, position: int) -> None:
+    file = tmp_path / "warehouse.duckdb"
+    with duckdb.connect(str(file)) as made:
+        made.execute("create table one as select range as i from range(1000)")
+    flip_a_bit(file, position)
+
+    with pytest.raises(DbtRuntimeError, match=r"the warehouse is damaged: .* It is derived: move .* aside and build"):
+        taking_turns.wait_for_turn(str(file), {}, longest=60)
+
+
 @pytest.mark.parametrize("path", ["no_folder/warehouse.duckdb", "warehouse.duckdb"], ids=["no folder", "no database"])
 def test_what_does_not_get_better_by_waiting_is_said_at_once(
     taking_turns: ModuleType, tmp_path: Path, path: str, monkeypatch: pytest.MonkeyPatch
@@ -88,5 +105,5 @@ def test_what_does_not_get_better_by_waiting_is_said_at_once(
     (tmp_path / "warehouse.duckdb").write_text("no database")
     monkeypatch.setattr(taking_turns.time, "sleep", lambda seconds: pytest.fail("waits"))
 
-    with pytest.raises(DbtRuntimeError, match="cannot be opened"):
+    with pytest.raises(DbtRuntimeError, match=r"cannot be opened|is damaged"):
         taking_turns.wait_for_turn(str(tmp_path / path), {}, longest=60)

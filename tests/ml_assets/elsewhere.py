@@ -9,7 +9,7 @@ import pandas as pd
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.compose import make_column_transformer
 from sklearn.impute import SimpleImputer
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
@@ -62,6 +62,22 @@ def logistic() -> Pipeline:
 
 def tree(max_depth: int = 3) -> DecisionTreeClassifier:
     return DecisionTreeClassifier(max_depth=max_depth, random_state=0)
+
+
+def forty_two() -> int:
+    return 42
+
+
+def needs_depth(depth: int) -> DecisionTreeClassifier:
+    return DecisionTreeClassifier(max_depth=depth, random_state=0)
+
+
+def exits() -> None:
+    raise SystemExit(3)
+
+
+def without_probabilities() -> RidgeClassifier:
+    return RidgeClassifier()
 
 
 NOT_CALLABLE = 3

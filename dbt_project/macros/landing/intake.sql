@@ -33,7 +33,7 @@
 
 
 {% macro domain_intake(bases) -%}
-{#- One row per accepted file of the domain, with what became of its rows. `bases`: the domain's base_ models. Materialised incrementally. -#}
+{#- One row per accepted file of the domain, with what became of its rows. `bases`: the domain's base_ models. Materialised incrementally, by whole batches. -#}
 with
 
 rows_read as (
@@ -42,7 +42,8 @@ rows_read as (
     select
         file_id,
         known_at,
-        quarantine_reason
+        row_version,
+        quarantine_reason is null as is_good
     from {{ base }}
     {% if is_incremental() %}where file_id > (select coalesce(max(file_id), 0) from {{ this }}){% endif %}
     {{ 'union all' if not loop.last }}
@@ -50,7 +51,8 @@ rows_read as (
     select
         null::bigint as file_id,
         null::timestamp as known_at,
-        null::varchar as quarantine_reason
+        null::integer as row_version,
+        null::boolean as is_good
     where false
     {% endfor %}
 
@@ -60,10 +62,11 @@ counted as (
 
     select
         file_id,
-        count(*) filter (where quarantine_reason is null) as staged_rows,
-        count(*) filter (where quarantine_reason is not null) as quarantined_rows,
-        min(known_at) filter (where quarantine_reason is null) as first_known_at,
-        max(known_at) filter (where quarantine_reason is null) as last_known_at
+        count(*) filter (where is_good) as staged_rows,
+        count(*) filter (where not is_good) as quarantined_rows,
+        count(*) filter (where is_good and row_version > 1) as corrected_rows,
+        min(known_at) filter (where is_good) as first_reported_at,
+        max(known_at) filter (where is_good) as last_reported_at
     from rows_read
     group by file_id
 
@@ -71,7 +74,10 @@ counted as (
 
 files as (
 
-    select * from {{ ref('stg_landing__files') }}
+    select
+        *,
+        {{ files_as_reported() }} as is_as_reported
+    from {{ ref('stg_landing__files') }}
     where
         status = 'accepted'
         and {{ is_of_landing_tables(model) }}
@@ -81,31 +87,73 @@ files as (
 
 first_unread as (
 
-    -- Its rows have not been read yet: someone built the door without what stands behind it. It and what follows wait for the next build.
-    select min(file_id) as file_id
+    -- Rows of this batch have not been read yet: someone built the door without what stands behind it, or a file changed meanwhile. It and what follows wait for the
+    -- next build; a batch that counted in part would move the watermark under the rest of it.
+    select min(batch_id) as batch_id
     from files
     where data_lines > 0 and file_id not in (select file_id from counted)
+
+),
+
+reached as (
+
+    -- How far the facts of the domain reached before each batch.
+    select
+        files.file_id,
+        case
+            when not files.is_as_reported
+                then
+                    {% if is_incremental() -%}
+                    greatest(
+                        (select max(standing.last_reported_at) from {{ this }} as standing),
+                        max(counted.last_reported_at) over before_the_batch
+                    )
+                    {%- else -%}
+                    max(counted.last_reported_at) over before_the_batch
+                    {%- endif %}
+        end as known_from_at
+    from files
+    left join counted on files.file_id = counted.file_id
+    window before_the_batch as (order by files.batch_id range between unbounded preceding and 1 preceding)
+
+),
+
+late as (
+
+    select
+        rows_read.file_id,
+        count(*) as late_rows
+    from rows_read
+    inner join reached on rows_read.file_id = reached.file_id
+    where rows_read.is_good and rows_read.known_at <= reached.known_from_at
+    group by rows_read.file_id
 
 )
 
 select
     files.file_id,
+    files.batch_id,
     files.feed as source_name,
     files.table_name,
     files.data_lines as landed_rows,
     coalesce(counted.staged_rows, 0) as staged_rows,
     coalesce(counted.quarantined_rows, 0) as quarantined_rows,
-    counted.first_known_at,
-    counted.last_known_at
+    coalesce(late.late_rows, 0) as late_rows,
+    coalesce(counted.corrected_rows, 0) as corrected_rows,
+    counted.first_reported_at,
+    counted.last_reported_at,
+    reached.known_from_at
 from files
+inner join reached on files.file_id = reached.file_id
 left join counted on files.file_id = counted.file_id
-where files.file_id < (select coalesce(file_id, 9223372036854775807) from first_unread)
+left join late on files.file_id = late.file_id
+where files.batch_id < (select coalesce(batch_id, 9223372036854775807) from first_unread)
 {%- endmacro %}
 
 
 {% macro domain_watermark(intake) -%}
 {#- One row: how far the domain's facts reach. -#}
-select max(last_known_at) as watermark_at
+select max(last_reported_at) as watermark_at
 from {{ intake }}
 {%- endmacro %}
 

@@ -1,4 +1,4 @@
-{# The door: every file is looked at once, as bytes, before a value in it is believed. #}
+{# The door as the models ask it. What it does is Python (plugins/landing_door.py): DuckDB reads `[`, `*` and `?` in a file's name as a pattern. #}
 
 {% macro landing_sources() -%}
     {#- Declared landing tables by 'feed/table', from the sources' own YAML. -#}
@@ -17,25 +17,64 @@
 {%- endmacro %}
 
 
-{% macro unseen_landing_files() -%}
-    {#- Paths that no earlier run has seen with this size and time, all of them and those small enough to be read; only the file system's own facts are asked. -#}
-    {% set unseen = {'all': [], 'readable': []} %}
-    {% if execute %}
-        {% set landing = home() ~ '/landing/' %}
-        {% set known = 'select path, bytes, modified_at from ' ~ this %}
-        {% if not is_incremental() %}
-            {% set known = 'select null::varchar as path, null::bigint as bytes, null::timestamptz as modified_at where false' %}
+{% macro literal_path(path) -%}
+    {#- A path that DuckDB takes for itself and not for a pattern. -#}
+    {{ return(path | replace('[', '\x00') | replace('*', '[*]') | replace('?', '[?]') | replace('{', '[{]') | replace('\x00', '[[]')) }}
+{%- endmacro %}
+
+
+{% macro look_at_landing() -%}
+    {#- Has every landing file judged that no earlier run has seen, and the judgement written into the landing log. -#}
+    {% if execute and flags.WHICH in ('build', 'run') %}
+        {% set standing = load_relation(this) %}
+        {% set declared = {} %}
+        {% set unread = [] %}
+        {% for name, source in landing_sources().items() %}
+            {% do declared.update({name: source.columns.values() | map(attribute='name') | join(',')}) %}
+            {% set bases = base_models_of(source) %}
+            {% set base = adapter.get_relation(this.database, this.schema, bases[0]) if bases else none %}
+            {% if standing and base %}
+                {% do unread.append(
+                    "select file_id from " ~ standing ~ " where status = 'accepted' and data_lines > 0 and feed = '" ~ source.source_name ~ "' and table_name = '"
+                    ~ source.name ~ "' and file_id > (select coalesce(max(file_id), 0) from " ~ base ~ ")"
+                ) %}
+            {% endif %}
+        {% endfor %}
+        {% set request = {
+            'home': home(),
+            'declared': declared,
+            'largest': var('landing_max_file_bytes') | int,
+            'read_through': run_query('select coalesce(max(batch_id), 0) from ' ~ standing).rows[0][0] | int if standing else 0,
+            'unread': run_query(unread | join(' union all ')).columns[0].values() | map('int') | list if unread else [],
+            'withdraw_lost': var('withdraw_lost_files', false) | as_bool,
+        } %}
+        {% set answer = fromjson(run_query("select look_at_landing('" ~ tojson(request) | replace("'", "''") ~ "')").rows[0][0]) %}
+        {% if answer.error %}
+            {{ exceptions.raise_compiler_error(answer.error) }}
         {% endif %}
-        {% set rows = run_query(
-            "select found.filename, found.size from read_blob('" ~ landing ~ "*/*/*') as found "
-            ~ "where not starts_with(parse_filename(found.filename), '.') and not exists (select 1 from (" ~ known ~ ") as known "
-            ~ "where known.path = replace(found.filename, '" ~ landing ~ "', '') and known.bytes = found.size and known.modified_at = found.last_modified) "
-            ~ "order by 1"
-        ).rows %}
-        {% for row in rows %}
-            {% do unseen.all.append(row[0]) %}
-            {% if row[1] <= var('landing_max_file_bytes') | int %}{% do unseen.readable.append(row[0]) %}{% endif %}
+        {% for path in answer.unsettled %}
+            {% do log('  ' ~ path ~ ' is still being written: it is looked at again by the next build', info=true) %}
         {% endfor %}
     {% endif %}
-    {{ return(unseen) }}
+{%- endmacro %}
+
+
+{% macro landing_log_lines() -%}
+    {#- SQL: the landing log, one row a finding, in the order in which it was written. -#}
+    {%- set columns = {
+        'kind': 'varchar', 'batch': 'bigint', 'arrived_at': 'timestamp', 'file_id': 'bigint', 'feed': 'varchar', 'table_name': 'varchar', 'path': 'varchar', 'bytes': 'bigint',
+        'modified_at': 'timestamp', 'sha256': 'varchar', 'data_lines': 'bigint', 'status': 'varchar', 'reason': 'varchar',
+    } -%}
+    {%- set pattern = literal_path(home()) ~ '/landing_log/[0-9]*.jsonl' -%}
+    {%- if execute and run_query("select file from glob('" ~ pattern | replace("'", "''") ~ "') limit 1").rows | length -%}
+        select * from read_json('{{ pattern | replace("'", "''") }}', format = 'newline_delimited', columns = {
+            {%- for name, type in columns.items() %}'{{ name }}': '{{ type }}'{{ ', ' if not loop.last }}{% endfor -%}
+        })
+    {%- else -%}
+        select
+            {%- for name, type in columns.items() %}
+            null::{{ type }} as {{ name }}{{ ',' if not loop.last }}
+            {%- endfor %}
+        where false
+    {%- endif -%}
 {%- endmacro %}

@@ -23,7 +23,7 @@
                 'task': ml.task,
                 'label': ml.label,
                 'slices': ml.get('evaluation', {}).get('slices', []),
-                'decision_key': "concat_ws('|', " ~ (columns_by_role(node, 'entity') | join(', ')) ~ ')',
+                'decision_key': decision_key(node, columns_by_role(node, 'entity')),
                 'decision_at': columns_by_role(node, 'decision_at')[0],
                 'label_known_at': columns_by_role(node, 'label_known_at')[0],
                 'features': columns_by_role(node, 'feature'),

@@ -1,4 +1,4 @@
-{# How well a domain's models did, day by day, over the decisions whose outcome is known. #}
+{# How well a domain's models did, day by day, once (nearly) all outcomes of the day are known. #}
 
 {% macro domain_performance() -%}
 {%- set day_and_slice = 'model, decision_date, slice_name, slice_value, decisions' %}
@@ -27,6 +27,18 @@ tasks as (
 
 ),
 
+complete_days as (
+
+    -- The outcomes that become known first are not like the rest, so a day is shown once (nearly) all are known. An outcome without a label is known too.
+    select
+        model,
+        decision_at::date as decision_date
+    from predictions
+    group by model, decision_at::date
+    having count(label_known_at) >= {{ domain_settings(domain_of(model)).get('complete_share', 0.99) }} * count(*)
+
+),
+
 judged as (
 
     -- Only decisions whose end is known; one that is not yet known is no success and no failure.
@@ -41,6 +53,8 @@ judged as (
         predictions.prediction_status = 'fallback' as is_fallback
     from predictions
     inner join tasks on predictions.model = tasks.model
+    inner join complete_days
+        on predictions.model = complete_days.model and predictions.decision_at::date = complete_days.decision_date
     where predictions.actual is not null
 
 ),

@@ -17,17 +17,18 @@
 
 
 {% macro changed_from() -%}
-    {#- SQL timestamp: facts known before it cannot have changed since this model was last built. -#}
+    {#- SQL timestamp: facts known before it cannot have changed since this model was last built. New facts are known after the watermark that their batch found
+        (landed_facts), or when their source says, where it is trusted; and time itself has passed since the last watermark that this model saw. -#}
     {%- if not execute or not is_incremental() -%}
-        {{ return("timestamp '1900-01-01'") }}
+        {{ return("timestamp '-infinity'") }}
     {%- endif -%}
     {%- set intake = domain_intake_of(model) -%}
     {%- set answer = run_query(
         "with progress as (select coalesce(max(file_id), 0) as file_id from perennial_progress "
         ~ "where model = '" ~ model.name ~ "' and definition = '" ~ model_definition() ~ "') "
-        ~ "select case when min(first_known_at) filter (where intake.file_id > progress.file_id) is not null then "
-        ~ "least(min(first_known_at) filter (where intake.file_id > progress.file_id), "
-        ~ "coalesce(max(last_known_at) filter (where intake.file_id <= progress.file_id), timestamp '1900-01-01')) end::varchar "
+        ~ "select case when count(*) filter (where intake.file_id > progress.file_id) > 0 then least("
+        ~ "min(coalesce(known_from_at + interval 1 microsecond, first_reported_at, timestamp '-infinity')) filter (where intake.file_id > progress.file_id), "
+        ~ "coalesce(max(last_reported_at) filter (where intake.file_id <= progress.file_id) + interval 1 microsecond, timestamp '-infinity')) end::varchar "
         ~ "from " ~ intake ~ " as intake cross join progress"
     ).rows[0][0] -%}
     {%- set moments = [answer or '9999-12-31', var('backfill_from', none) or '9999-12-31'] -%}

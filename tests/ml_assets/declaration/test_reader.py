@@ -113,6 +113,47 @@ MISTAKES = {
     "an attribute that is not there": ({"estimator": "json:thing"}, "cannot be imported (AttributeError"),
     "a factory that cannot be called": ({"estimator": "tests.ml_assets.elsewhere:NOT_CALLABLE"}, "cannot be called"),
     "a parameter that the estimator has not": ({"params": {"max_itr": 3}}, "config.meta.ml.params: gradient_boosting"),
+    "an estimator that is none": (
+        {"estimator": "tests.ml_assets.elsewhere:forty_two", "params": {}},
+        "gives a int without fit",
+    ),
+    "an estimator that needs a parameter": (
+        {"estimator": "tests.ml_assets.elsewhere:needs_depth", "params": {}},
+        "config.meta.ml.estimator: tests.ml_assets.elsewhere:needs_depth cannot be built without params: TypeError",
+    ),
+    "an estimator that exits when it is built": (
+        {"estimator": "tests.ml_assets.elsewhere:exits", "params": {}},
+        "cannot be built without params: SystemExit",
+    ),
+    "an estimator that exits when it is imported": (
+        {"estimator": "tests.ml_assets.exits_when_imported:anything", "params": {}},
+        "cannot be imported (SystemExit: goodbye)",
+    ),
+    "an estimator without probabilities for a binary task": (
+        {"estimator": "tests.ml_assets.elsewhere:without_probabilities", "params": {}},
+        "gives a RidgeClassifier without predict_proba",
+    ),
+    "a baseline that cannot be built": (
+        {"evaluation__baselines": [{"estimator": "tests.ml_assets.elsewhere:forty_two"}]},
+        "config.meta.ml.evaluation.baselines.0.estimator: tests.ml_assets.elsewhere:forty_two gives a int",
+    ),
+    "a baseline of no column": (
+        {"evaluation__baselines": [{"estimator": "baseline_column"}]},
+        "baselines.0.params.column: found None; baseline_column needs a column's name",
+    ),
+    "a baseline of a column that is not there": (
+        {"evaluation__baselines": [{"estimator": "baseline_column", "params": {"column": "prise"}}]},
+        "baselines.0.params.column: found 'prise', which is not a column of trn_returns; did you mean 'price'",
+    ),
+    "a baseline of the label": (
+        {"evaluation__baselines": [{"estimator": "baseline_column", "params": {"column": "is_returned"}}]},
+        "baselines.0.params.column: found 'is_returned', the label or its time",
+    ),
+    "a baseline of a column of texts": (
+        {"evaluation__baselines": [{"estimator": "baseline_column", "params": {"column": "shop"}}]},
+        "baselines.0.params.column: found 'shop' of data_type varchar; baseline_column needs a number",
+    ),
+    "a type that is no name": ({"trusted": ["os system"]}, "not the full name of a type such as package.module.Type"),
     "a parameter out of range": ({"params": {"max_iter": -3}}, "'max_iter' parameter of HistGradientBoosting"),
     "rates by a column that is none": (
         {"evaluation__baselines": [{"estimator": "baseline_rates", "params": {"by": ["shp"]}}]},

@@ -17,9 +17,10 @@ from filelock import FileLock
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ml_assets.feeds import nycflights13
+from ml_assets.errors import FeedError
+from ml_assets.feeds import landing_files, nycflights13
 from ml_assets.feeds.landing_files import Interval, daily_intervals
-from ml_assets.feeds.nycflights13 import EVENT_TABLES, REFERENCE_TABLES, LandingReport, land
+from ml_assets.feeds.nycflights13 import EVENT_TABLES, REFERENCE_TABLES, LandedTable, LandingReport, land
 from ml_assets.moments import last_moment
 
 FIRST_DAYS = ("2013,1,1,", "2013,1,2,")
@@ -212,25 +213,25 @@ def test_files_that_others_dropped_do_not_count_as_progress(few_days: None, tmp_
 def test_a_second_process_waits_and_then_says_who_holds_the_folder(
     few_days: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(nycflights13, "LOCK_SECONDS", 0.05)
+    monkeypatch.setattr(landing_files, "LOCK_SECONDS", 0.05)
     (tmp_path / "nycflights13").mkdir()
     with (
         FileLock(tmp_path / "nycflights13/.lock"),
-        pytest.raises(RuntimeError, match="being landed by another process"),
+        pytest.raises(FeedError, match="being landed by another process"),
     ):
         land(tmp_path, last_moment("2013-01-02"))
 
 
 def test_a_missing_data_package_is_named_with_the_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(nycflights13, "FEED", "no_such_package")
-    with pytest.raises(RuntimeError, match=r"no_such_package is not installed.*requirements\.lock"):
+    with pytest.raises(FeedError, match=r"no_such_package is not installed.*requirements\.lock"):
         _installed("flights.csv.zip")
 
 
 # The report
 
 
-def _landed(report: LandingReport, table: str) -> nycflights13.LandedTable:
+def _landed(report: LandingReport, table: str) -> LandedTable:
     return next(landed for landed in report.tables if landed.name == table)
 
 

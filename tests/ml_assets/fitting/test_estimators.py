@@ -55,7 +55,7 @@ def test_a_regression_estimator_gives_values(frame: Any, name: str, changes: dic
     rows = decision_rows(pa.Table.from_pandas(frame, preserve_index=False), model)
     split = holdout(rows, AS_OF, model.evaluation.window)
     answers = predict(fit(split.train, model, split.cut).model, split.evaluation.inputs, model.task)
-    limit = 6 if name.startswith("baseline") else 4
+    limit = 7 if name.startswith("baseline") else 4
     assert measure("mae", split.evaluation.label, answers) < limit
 
 

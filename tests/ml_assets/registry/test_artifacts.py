@@ -5,18 +5,22 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import pickle
 import subprocess
 import sys
 import zipfile
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import skops.io
 from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import FunctionTransformer
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from ml_assets.declaration.model import ModelDeclaration
-from ml_assets.errors import ArtifactCorrupt, ArtifactMissing, ArtifactNotTrusted
+from ml_assets.errors import ArtifactCorrupt, ArtifactError, ArtifactMissing, ArtifactNotTrusted
 from ml_assets.fitting.estimators import predict
 from ml_assets.fitting.splitting import known_by
 from ml_assets.fitting.training import fit
@@ -102,9 +106,34 @@ def test_types_that_nobody_allowed_are_refused_on_saving_and_on_loading(tmp_path
     with pytest.raises(ArtifactNotTrusted, match=r"tests\.ml_assets\.elsewhere\.WithoutPriceAt"):
         ArtifactStore(tmp_path).save(model)
     name = "tests.ml_assets.elsewhere.WithoutPriceAt"
-    sha256 = ArtifactStore(tmp_path, (name,)).save(model)
-    ArtifactStore(tmp_path, (name,)).load(sha256)
-    with pytest.raises(ArtifactNotTrusted, match="not on the list"):
+    sha256 = ArtifactStore(tmp_path).save(model, [name])
+    ArtifactStore(tmp_path).load(sha256, [name])
+    with pytest.raises(ArtifactNotTrusted, match=r"not on the list.*name them in config\.meta\.ml\.trusted"):
+        ArtifactStore(tmp_path).load(sha256)
+
+
+def under_its_own_hash(folder: Path, content: bytes) -> str:
+    sha256 = hashlib.sha256(content).hexdigest()
+    folder.mkdir(exist_ok=True)
+    (folder / f"{sha256}.skops").write_bytes(content)
+    return sha256
+
+
+def test_a_pickle_under_its_own_right_hash_is_no_model_file_and_is_not_opened(tmp_path: Path) -> None:
+    class Opened:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return Path.touch, (tmp_path / "opened",)
+
+    sha256 = under_its_own_hash(tmp_path, pickle.dumps(Opened()))
+    with pytest.raises(ArtifactCorrupt, match=rf"{sha256}\.skops: is no model file \(BadZipFile"):
+        ArtifactStore(tmp_path).load(sha256)
+    assert not (tmp_path / "opened").exists()
+
+
+@pytest.mark.parametrize("held", [partial(int, "3"), [1, 2], StandardScaler()])
+def test_what_is_no_pipeline_is_no_model(tmp_path: Path, held: Any) -> None:
+    sha256 = under_its_own_hash(tmp_path, skops.io.dumps(held))
+    with pytest.raises(ArtifactError, match=sha256):
         ArtifactStore(tmp_path).load(sha256)
 
 

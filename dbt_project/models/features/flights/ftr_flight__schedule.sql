@@ -15,10 +15,10 @@ flights as (
 
 changed as (
 
-    -- A schedule published later can add neighbours to the last flights of the day before.
+    -- A schedule published later can add neighbours to the last flights of the day before; a file of airports can change arrivals.
     select min(scheduled_departure_at) as first_departure_at
     from flights
-    where schedule_known_at >= {{ changed_from }}
+    where greatest(schedule_known_at, time_zone_known_at) >= {{ changed_from }}
 
 ),
 
@@ -29,6 +29,7 @@ neighbours as (
         scheduled_departure_at,
         greatest(
             schedule_known_at,
+            time_zone_known_at,
             max(schedule_known_at) filter (where is_known_in_time) over around_origin,
             max(schedule_known_at) filter (where is_known_in_time) over around_destination
         ) as known_at,

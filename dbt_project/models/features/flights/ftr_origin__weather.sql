@@ -11,9 +11,11 @@ weather as (
 
 newest as (
 
-    -- A report of an hour before one that was known already tells nothing of now.
+    -- A report of an hour before one that was known already tells nothing of now. Of reports that became known together the newest counts, as it was last corrected.
     select * from weather
-    qualify observed_hour_at = max(observed_hour_at) over (partition by origin order by known_at)
+    qualify
+        observed_hour_at = max(observed_hour_at) over (partition by origin order by known_at)
+        and row_number() over (partition by origin, known_at order by observed_hour_at desc, row_version desc) = 1
 
 ),
 
@@ -44,6 +46,8 @@ changes as (
             and latest.observed_hour_at = earlier.observed_hour_at + interval 3 hour
             and latest.known_at >= earlier.known_at
     where latest.known_at >= {{ changed_from }}
+    -- The earlier report as it had last been corrected by then.
+    qualify row_number() over (partition by latest.origin, latest.known_at order by earlier.row_version desc) = 1
 
 )
 

@@ -12,10 +12,11 @@ overrides as (
 
 ),
 
-latest as (
+versions as (
 
+    -- Of the files that became known at one moment the last one counts.
     select * from landed
-    qualify row_number() over (partition by airport order by file_id desc) = 1
+    qualify row_number() over (partition by airport, known_at order by file_id desc) = 1
 
 )
 
@@ -25,8 +26,9 @@ select
     latitude_degrees,
     longitude_degrees,
     altitude_feet,
-    time_zone
-from latest
+    time_zone,
+    coalesce(known_at, timestamp '1900-01-01') as known_at
+from versions
 where airport not in (select airport from overrides)
 
 union all
@@ -37,5 +39,6 @@ select
     latitude_degrees,
     longitude_degrees,
     altitude_feet,
-    time_zone
+    time_zone,
+    timestamp '1900-01-01' as known_at
 from overrides

@@ -8,6 +8,12 @@ flights as (
 
 ),
 
+corrections as (
+
+    select * from {{ ref('int_flights__corrections') }}
+
+),
+
 watermark as (
 
     select * from {{ ref('int_flights__watermark') }}
@@ -68,9 +74,40 @@ ended as (
 
     select
         *,
-        greatest(outcome_known_at, schedule_known_at) as known_at
+        greatest(outcome_known_at, schedule_known_at) as known_at,
+        -- How long it flew is told against the schedule as it stood at the decision.
+        coalesce(departed_at <= greatest(outcome_known_at, schedule_known_at), false) as is_departure_known,
+        coalesce(departed_at <= greatest(outcome_known_at, schedule_known_at), false)
+        and decision_at <= greatest(outcome_known_at, schedule_known_at) as is_elapsed_known
     from flights
     where outcome is not null
+
+),
+
+corrected as (
+
+    select
+        corrections.fact,
+        corrections.departure_delay_minutes,
+        corrections.earlier_departure_delay_minutes,
+        corrections.arrival_delay_minutes,
+        corrections.earlier_arrival_delay_minutes,
+        corrections.status,
+        corrections.earlier_status,
+        flights.flight_id,
+        greatest(corrections.known_at, flights.schedule_known_at) as known_at,
+        flights.origin,
+        flights.carrier,
+        flights.destination,
+        flights.flight_number,
+        flights.departure_hour,
+        ended.outcome,
+        ended.known_at as ended_at,
+        ended.is_departure_known,
+        ended.is_elapsed_known
+    from corrections
+    inner join flights on corrections.flight_id = flights.flight_id
+    left join ended on corrections.flight_id = ended.flight_id
 
 ),
 
@@ -125,12 +162,48 @@ events as (
         is_late::integer as late_outcomes,
         (outcome = 'arrived')::integer as arrivals,
         arrival_delay_minutes,
-        case when departed_at <= known_at then arrival_delay_minutes - departure_delay_minutes end as en_route_delay_minutes,
-        case
-            when departed_at <= known_at then scheduled_block_minutes + arrival_delay_minutes - departure_delay_minutes
-        end as elapsed_minutes,
+        case when is_departure_known then arrival_delay_minutes - departure_delay_minutes end as en_route_delay_minutes,
+        case when is_elapsed_known then scheduled_block_minutes + arrival_delay_minutes - departure_delay_minutes end as elapsed_minutes,
         (outcome = 'cancelled')::integer as cancellations
     from ended
+
+    union all by name
+
+    -- A correction adds the difference to what was counted, at the moment at which it becomes known.
+    select
+        {{ flight_event_keys() }},
+        (departure_delay_minutes >= 15)::integer - (earlier_departure_delay_minutes >= 15)::integer as delayed_departures,
+        departure_delay_minutes - earlier_departure_delay_minutes as departure_delay_minutes
+    from corrected
+    where fact = 'departure'
+
+    union all by name
+
+    select
+        {{ flight_event_keys() | replace('known_at', 'greatest(known_at, ended_at) as known_at') }},
+        earlier_departure_delay_minutes - departure_delay_minutes as en_route_delay_minutes,
+        case when is_elapsed_known then earlier_departure_delay_minutes - departure_delay_minutes end as elapsed_minutes
+    from corrected
+    where fact = 'departure' and outcome = 'arrived' and is_departure_known
+
+    union all by name
+
+    select
+        {{ flight_event_keys() }},
+        (arrival_delay_minutes >= 15)::integer - (earlier_arrival_delay_minutes >= 15)::integer as late_outcomes,
+        arrival_delay_minutes - earlier_arrival_delay_minutes as arrival_delay_minutes,
+        case when is_departure_known then arrival_delay_minutes - earlier_arrival_delay_minutes end as en_route_delay_minutes,
+        case when is_elapsed_known then arrival_delay_minutes - earlier_arrival_delay_minutes end as elapsed_minutes
+    from corrected
+    where fact = 'arrival' and outcome = 'arrived'
+
+    union all by name
+
+    select
+        {{ flight_event_keys() }},
+        (status = 'cancelled')::integer - (earlier_status = 'cancelled')::integer as cancellations
+    from corrected
+    where fact = 'cancellation' and outcome != 'arrived'
 
 )
 

@@ -11,7 +11,9 @@ schedules as (
 
 departures as (
 
+    -- What was said first. What corrects it is in int_flights__corrections: this is the flight as it was known then.
     select * from {{ ref('stg_nycflights__departures') }}
+    where coalesce(row_version, 1) = 1
 
 ),
 
@@ -29,7 +31,11 @@ cancellations as (
 
 airports as (
 
-    select * from {{ ref('int_airports') }}
+    select
+        airport,
+        time_zone,
+        coalesce(known_at, timestamp '1900-01-01') as time_zone_known_at
+    from {{ ref('int_airports') }}
 
 ),
 
@@ -42,18 +48,37 @@ touched as (
     select flight_id from arrivals where known_at >= {{ changed_from }}
     union
     select flight_id from cancellations where known_at >= {{ changed_from }}
+    {% if is_incremental() -%}
+    union
+    -- A file of airports came: the decisions that have not fallen due are made with it.
+    select flight_id from schedules
+    where
+        scheduled_departure_at - interval 2 hour >= {{ changed_from }}
+        and exists (select 1 from airports where time_zone_known_at >= {{ changed_from }})
+    {%- endif %}
+
+),
+
+due as (
+
+    select
+        *,
+        scheduled_departure_at - interval 2 hour as decision_at
+    from schedules
+    where flight_id in (select flight_id from touched)
 
 ),
 
 scheduled as (
 
+    -- A flight keeps the clock of its destination that was known at its decision.
     select
-        schedules.*,
+        due.*,
         airports.time_zone,
-        timezone(airports.time_zone, timezone('UTC', schedules.scheduled_departure_at)) as departure_at_destination_clock
-    from schedules
-    left join airports on schedules.destination = airports.airport
-    where schedules.flight_id in (select flight_id from touched)
+        airports.time_zone_known_at,
+        timezone(airports.time_zone, timezone('UTC', due.scheduled_departure_at)) as departure_at_destination_clock
+    from due
+    asof left join airports on due.destination = airports.airport and due.decision_at >= airports.time_zone_known_at
 
 ),
 
@@ -95,6 +120,7 @@ outcomes as (
         air_time_minutes,
         known_at
     from arrivals
+    where coalesce(row_version, 1) = 1
 
     union all
 
@@ -105,12 +131,13 @@ outcomes as (
         null as air_time_minutes,
         known_at
     from cancellations
+    where coalesce(row_version, 1) = 1
 
 ),
 
 first_outcomes as (
 
-    -- Should a feed say both, what it said first stands.
+    -- Should a feed say both, what was known first stands.
     select * from outcomes
     where flight_id in (select flight_id from touched)
     qualify row_number() over (partition by flight_id order by known_at, outcome) = 1
@@ -130,7 +157,8 @@ select
     hour(timezone('America/New_York', timezone('UTC', timed.scheduled_departure_at)))::integer as departure_hour,
     date_diff('minute', timed.scheduled_departure_at, timed.scheduled_arrival_at)::integer as scheduled_block_minutes,
     timed.known_at as schedule_known_at,
-    timed.scheduled_departure_at - interval 2 hour as decision_at,
+    coalesce(timed.time_zone_known_at, timestamp '1900-01-01') as time_zone_known_at,
+    timed.decision_at,
     departures.tail_number,
     departures.departure_delay_minutes,
     departures.known_at as departed_at,

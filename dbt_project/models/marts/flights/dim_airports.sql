@@ -6,4 +6,6 @@ airports as (
 
 )
 
-select * from airports
+select * exclude (known_at)
+from airports
+qualify row_number() over (partition by airport order by known_at desc) = 1

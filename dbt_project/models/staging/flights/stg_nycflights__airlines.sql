@@ -2,7 +2,7 @@ with
 
 landed as (
 
-    select * from {{ ref('base_nycflights__airlines') }}
+    {{ landed_facts(ref('base_nycflights__airlines')) }}
 
 )
 
@@ -11,4 +11,3 @@ select
     name as carrier_name,
     file_id
 from landed
-where quarantine_reason is null

@@ -2,7 +2,7 @@ with
 
 landed as (
 
-    select * from {{ ref('base_nycflights__airports') }}
+    {{ landed_facts(ref('base_nycflights__airports')) }}
 
 )
 
@@ -13,6 +13,6 @@ select
     lon as longitude_degrees,
     alt as altitude_feet,
     tzone as time_zone,
+    known_at,
     file_id
 from landed
-where quarantine_reason is null

@@ -2,7 +2,7 @@ with
 
 landed as (
 
-    select * from {{ ref('base_nycflights__arrivals') }}
+    {{ landed_facts(ref('base_nycflights__arrivals')) }}
 
 )
 
@@ -11,6 +11,7 @@ select
     arr_delay as arrival_delay_minutes,
     air_time as air_time_minutes,
     known_at,
+    is_late,
+    row_version,
     file_id
 from landed
-where quarantine_reason is null

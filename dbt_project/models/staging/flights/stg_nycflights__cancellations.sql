@@ -2,7 +2,7 @@ with
 
 landed as (
 
-    select * from {{ ref('base_nycflights__cancellations') }}
+    {{ landed_facts(ref('base_nycflights__cancellations')) }}
 
 )
 
@@ -10,6 +10,7 @@ select
     {{ flight_id() }} as flight_id,
     status,
     known_at,
+    is_late,
+    row_version,
     file_id
 from landed
-where quarantine_reason is null

@@ -2,7 +2,7 @@ with
 
 landed as (
 
-    select * from {{ ref('base_nycflights__departures') }}
+    {{ landed_facts(ref('base_nycflights__departures')) }}
 
 )
 
@@ -11,6 +11,7 @@ select
     tailnum as tail_number,
     dep_delay as departure_delay_minutes,
     known_at,
+    is_late,
+    row_version,
     file_id
 from landed
-where quarantine_reason is null

@@ -2,7 +2,7 @@ with
 
 landed as (
 
-    select * from {{ ref('base_nycflights__planes') }}
+    {{ landed_facts(ref('base_nycflights__planes')) }}
 
 )
 
@@ -17,4 +17,3 @@ select
     engine as engine_kind,
     file_id
 from landed
-where quarantine_reason is null

@@ -2,7 +2,7 @@ with
 
 landed as (
 
-    select * from {{ ref('base_nycflights__schedules') }}
+    {{ landed_facts(ref('base_nycflights__schedules')) }}
 
 )
 
@@ -17,6 +17,6 @@ select
     sched_arr_time as scheduled_arrival_hhmm,
     distance as distance_miles,
     known_at,
+    is_late,
     file_id
 from landed
-where quarantine_reason is null

@@ -2,7 +2,7 @@ with
 
 landed as (
 
-    select * from {{ ref('base_nycflights__weather') }}
+    {{ landed_facts(ref('base_nycflights__weather')) }}
 
 )
 
@@ -20,6 +20,7 @@ select
     pressure as pressure_millibars,
     visib as visibility_miles,
     known_at,
+    is_late,
+    row_version,
     file_id
 from landed
-where quarantine_reason is null

@@ -1,0 +1,1 @@
+{{ domain_model_versions() }}

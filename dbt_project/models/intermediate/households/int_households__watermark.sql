@@ -1,0 +1,3 @@
+{{ config(materialized='view') }}
+
+{{ domain_watermark(ref('int_households__intake')) }}

@@ -1,0 +1,1 @@
+{{ domain_predictions([ref('trn_household_spend')]) }}

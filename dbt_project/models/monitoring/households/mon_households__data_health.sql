@@ -1,0 +1,1 @@
+{{ domain_data_health() }}

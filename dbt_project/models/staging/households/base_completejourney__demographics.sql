@@ -1,0 +1,3 @@
+{{ config(materialized='incremental', incremental_strategy='append') }}
+
+{{ landed_rows('completejourney', 'demographics') }}

@@ -1,0 +1,1 @@
+{{ domain_lake_predictions() }}
