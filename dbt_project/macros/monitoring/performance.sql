@@ -59,21 +59,32 @@ judged as (
 
 ),
 
+losses as (
+
+    select
+        *,
+        (prediction - actual) ^ 2 as squared_error,
+        abs(prediction - actual) as absolute_error,
+        -ln(case when actual = 1 then probability else 1 - probability end) as surprise
+    from judged
+
+),
+
 sliced as (
 
     select
         *,
         'overall' as slice_name,
         'all' as slice_value
-    from judged
+    from losses
 
     union all
 
     select
-        judged.*,
-        unnest(map_keys(judged.slices)) as slice_name,
-        unnest(map_values(judged.slices)) as slice_value
-    from judged
+        losses.*,
+        unnest(map_keys(losses.slices)) as slice_name,
+        unnest(map_values(losses.slices)) as slice_value
+    from losses
 
 ),
 
@@ -90,6 +101,7 @@ ranked as (
 
 summed as (
 
+    -- In order of size: the sum of fractions depends on the order of addition, and the same rows must give the same bytes.
     select
         model,
         task,
@@ -98,15 +110,12 @@ summed as (
         slice_value,
         count(*) as decisions,
         avg(is_fallback::integer) as fallback_share,
-        avg(actual) as mean_actual,
-        avg(prediction) as mean_prediction,
-        case when task = 'binary_classification' then avg((prediction - actual) ^ 2) end as brier,
-        case when task = 'regression' then sqrt(avg((prediction - actual) ^ 2)) end as rmse,
-        case when task = 'regression' then avg(abs(prediction - actual)) end as mae,
-        case
-            when task = 'binary_classification'
-                then avg(-ln(case when actual = 1 then probability else 1 - probability end))
-        end as log_loss,
+        avg(actual order by actual) as mean_actual,
+        avg(prediction order by prediction) as mean_prediction,
+        case when task = 'binary_classification' then avg(squared_error order by squared_error) end as brier,
+        case when task = 'regression' then sqrt(avg(squared_error order by squared_error)) end as rmse,
+        case when task = 'regression' then avg(absolute_error order by absolute_error) end as mae,
+        case when task = 'binary_classification' then avg(surprise order by surprise) end as log_loss,
         case
             when task = 'binary_classification'
                 then (
