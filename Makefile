@@ -13,7 +13,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run up demo test check bench backtest lock clean setup
+.PHONY: help run up demo docs test check bench backtest lock clean setup
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,6 +26,11 @@ up: $(READY) ## Serve the Dagster UI on localhost.
 
 demo: $(READY) ## A drift and a bad deployment, made good by nobody's hand, in under 3 minutes.
 	@$(BIN)/perennial demo
+
+docs: $(READY) ## Write what every table and column means into one page that needs no network.
+	@cd dbt_project && PERENNIAL_HOME="$${PERENNIAL_HOME:-$(CURDIR)/var}" ../$(BIN)/dbt parse --quiet && \
+	  PERENNIAL_HOME="$${PERENNIAL_HOME:-$(CURDIR)/var}" ../$(BIN)/dbt docs generate --static --no-compile --quiet
+	@echo "dbt_project/target/static_index.html"
 
 backtest: $(READY) ## Retrain week by week over the year and judge every model against its baselines.
 	@$(BIN)/perennial backtest

@@ -9,9 +9,10 @@ from collections.abc import Sequence
 import dagster as dg
 
 from dagster_defs.assets.backfill import Span, build_backfill_job
+from dagster_defs.assets.backtests import build_backtest_job, build_backtest_specs
 from dagster_defs.assets.checks import build_lifecycle_checks, check_keys
 from dagster_defs.assets.costs import build_budget_check
-from dagster_defs.assets.models import build_backtest_asset, build_lifecycle_assets
+from dagster_defs.assets.models import build_lifecycle_assets
 from dagster_defs.assets.priorities import SCORING_PRIORITY, TRAINING_PRIORITY, priority_tags
 from dagster_defs.assets.warehouse import build_dbt_assets, build_dbt_resource, landing_sources
 from dagster_defs.automation.abandoned import build_abandoned_sensor
@@ -52,10 +53,10 @@ def build_definitions(settings: Settings, models: Sequence[str] | None = None) -
     }
     levels = read_levels(manifest)
     lifecycles = [asset for declaration in declarations.values() for asset in build_lifecycle_assets(declaration)]
-    backtests = [build_backtest_asset(declaration) for declaration in declarations.values()]
+    backtests = build_backtest_specs(declarations)
     steps = ("candidate", "evaluation", "champion")
     training = dg.AssetSelection.assets(*[[name, step] for name in declarations for step in steps])
-    everything = dg.AssetSelection.all() - dg.AssetSelection.groups("backtests")
+    everything = dg.AssetSelection.all()
     checks = dg.AssetSelection.checks(*check_keys(tuple(declarations)))
     refresh = dg.define_asset_job(
         REFRESH_JOB,
@@ -85,7 +86,13 @@ def build_definitions(settings: Settings, models: Sequence[str] | None = None) -
             build_budget_check(),
             *(check for one in declarations.values() for check in build_lifecycle_checks(one)),
         ],
-        jobs=[refresh, score, fallback, build_backfill_job(everything - training)],
+        jobs=[
+            refresh,
+            score,
+            fallback,
+            build_backfill_job(everything - training),
+            build_backtest_job(declarations),
+        ],
         sensors=[
             build_landing_sensor(settings.landing, SCORE_JOB, (SCORE_JOB, REFRESH_JOB)),
             build_automation_sensor(tuple(declarations)),

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import dagster as dg
 
+from dagster_defs.home_folder import HomeFolder
 from dagster_defs.settings import Settings
 from ml_assets.deciding.log import DecisionLog
 from ml_assets.lake.ledger import Ledger, Spending
@@ -28,38 +28,40 @@ class Home(dg.ConfigurableResource):
     budget_hours: float = 24.0
 
     @property
+    def folder(self) -> HomeFolder:
+        return HomeFolder(Path(self.path), self.alert_channels, self.budget_cpu_seconds, self.budget_hours)
+
+    @property
     def lake(self) -> Lake:
-        return Lake(Path(self.path) / "lake")
+        return self.folder.lake
 
     @property
     def registry(self) -> Registry:
-        return Registry(Path(self.path) / "registry", log=self.decision_log.path)
+        return self.folder.registry
 
     @property
     def decision_log(self) -> DecisionLog:
-        return DecisionLog(Path(self.path) / "lake" / "decisions.jsonl")
+        return self.folder.decision_log
 
     @property
     def alerts(self) -> Alerts:
-        return Alerts(Path(self.path) / "alerts.jsonl", tuple(self.alert_channels.split()))
+        return self.folder.alerts
 
     @property
     def ledger(self) -> Ledger:
-        return Ledger(Path(self.path) / "lake" / "costs")
-
-    def spending(self) -> Spending | None:
-        """What all runs have spent of their budget; None where none is set."""
-        if not self.budget_cpu_seconds:
-            return None
-        return self.ledger.spending(self.budget_cpu_seconds, timedelta(hours=self.budget_hours), now=self.now())
+        return self.folder.ledger
 
     @property
     def landing(self) -> Path:
-        return Path(self.path) / "landing"
+        return self.folder.landing
 
     @property
     def due(self) -> PredictionsDue:
-        return PredictionsDue(Path(self.path) / "service")
+        return self.folder.due
+
+    def spending(self) -> Spending | None:
+        """What all runs have spent of their budget; None where none is set."""
+        return self.folder.spending(self.now())
 
     @property
     def lock_hash(self) -> str:
@@ -69,9 +71,7 @@ class Home(dg.ConfigurableResource):
 
     def failed_checks(self) -> tuple[str, ...]:
         """The dbt tests whose latest answer, whoever ran them, is no."""
-        path = Path(self.path) / "lake" / "checks.jsonl"
-        lines = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-        return tuple(line["name"] for line in lines if line["status"] not in ("pass", "warn"))
+        return self.folder.failed_checks()
 
     @staticmethod
     def now() -> datetime:

@@ -1,17 +1,17 @@
 """A promise about time as Dagster's freshness policy, and when each asset was last made.
 
-What belongs here: policies for declared levels, and telling what is late by them. What does not: what is one incident
-(`ml_assets.observing.lateness`), telling anybody (`automation/lateness.py`).
+What belongs here: policies for declared levels, and what Dagster knows of them. What does not: what is late by them
+(`dagster_defs.levels`), what is one incident (`ml_assets.observing.lateness`), telling anybody
+(`automation/lateness.py`).
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import dagster as dg
 
-from ml_assets.observing.lateness import State
+from dagster_defs.levels import Levels
 
 _SHORTEST_WARNING = timedelta(minutes=1)  # Dagster takes no shorter window
 
@@ -24,14 +24,6 @@ def freshness(age: timedelta | None) -> dg.FreshnessPolicy | None:
     return dg.FreshnessPolicy.time_window(
         fail_window=age, warn_window=warning if warning >= _SHORTEST_WARNING else None
     )
-
-
-@dataclass(frozen=True)
-class Levels:
-    """The assets with a level, after how long each is late, and the assets that each asset stands on."""
-
-    late_after: Mapping[str, timedelta]
-    parents: Mapping[str, Sequence[str]]
 
 
 def levels_of(specs: Iterable[dg.AssetSpec]) -> Levels:
@@ -53,16 +45,4 @@ def last_made(instance: dg.DagsterInstance, assets: Iterable[str]) -> dict[str, 
         key.to_user_string(): datetime.fromtimestamp(event.timestamp, UTC)
         for key, event in instance.get_latest_materialization_events(keys).items()
         if event is not None
-    }
-
-
-def states_now(levels: Levels, made: Mapping[str, datetime], now: datetime) -> dict[str, State]:
-    """What Dagster's freshness daemon finds by the same rule, but all at one moment, and whether or not it is running.
-
-    Its own records change one asset at a time, and between two of them one cause looks like several.
-    """
-    return {
-        asset: "late" if now - moment >= levels.late_after[asset] else "on_time"
-        for asset, moment in made.items()
-        if asset in levels.late_after
     }

@@ -4,7 +4,6 @@ What belongs here: asking `ml_assets` and reporting what it answered. What does 
 or when to retrain.
 """
 
-from datetime import timedelta
 from typing import Any
 
 import dagster as dg
@@ -16,13 +15,14 @@ from dagster_defs.assets.costs import metered
 from dagster_defs.assets.freshness import freshness
 from dagster_defs.assets.priorities import SCORING_PRIORITY, priority_tags
 from dagster_defs.assets.retries import tried_again
-from dagster_defs.presentation import interval_markdown, reasons_markdown, scores_markdown, sparkline_markdown
+from dagster_defs.presentation import interval_markdown, reasons_markdown, sparkline_markdown
 from dagster_defs.resources import Home
 from ml_assets import lifecycle
+from ml_assets.deciding.reasons import Reason
 from ml_assets.declaration.reader import ModelDeclaration
 from ml_assets.errors import PerennialError
-from ml_assets.judging.evaluation import overall_scores
 from ml_assets.observing.incidents import tell_of_answers, tell_of_no_answers
+from ml_assets.observing.skew import count_skew
 
 TRAINING_POOL = "training"
 
@@ -30,7 +30,7 @@ TRAINING_POOL = "training"
 def build_lifecycle_assets(declaration: ModelDeclaration) -> list[Any]:
     """The assets of one model, generated from its declaration alone."""
     model = declaration.name
-    common: dict[str, Any] = {"group_name": "models", "owners": [declaration.owner.email], "tags": {"model": model}}
+    common: dict[str, Any] = {"group_name": model, "owners": [declaration.owner.email], "tags": {"model": model}}
 
     @dg.asset(
         key=[model, "candidate"],
@@ -110,15 +110,12 @@ def build_lifecycle_assets(declaration: ModelDeclaration) -> list[Any]:
     def champion(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult:
         watched = lifecycle.watch_champion(home.lake, home.registry, declaration)
         if watched and watched.verdict == "roll_back":
-            back = lifecycle.rollback(home.registry, home.decision_log, model, now=home.now, reason=watched.reason.text)
+            back = lifecycle.rollback(
+                home.lake, home.registry, home.decision_log, declaration, now=home.now, reason=watched.reason.text
+            )
             context.log.info(f"{model}: {watched.reason.text}")
             return dg.MaterializeResult(
-                metadata={
-                    "verdict": "rolled_back",
-                    "champion_version": back.champion.version,
-                    "reasons": dg.MetadataValue.md(reasons_markdown([watched.reason])),
-                },
-                data_version=dg.DataVersion(back.champion.sha256),
+                metadata=rollback_metadata(back), data_version=dg.DataVersion(back.champion.sha256)
             )
         result = lifecycle.decide_on_champion(home.lake, home.registry, home.decision_log, declaration, now=home.now)
         version = result.logged.version if result.logged else result.champion.version if result.champion else None
@@ -144,7 +141,7 @@ def build_lifecycle_assets(declaration: ModelDeclaration) -> list[Any]:
         **common,
     )
     @tried_again
-    @metered()
+    @metered(rows="answered_now")
     def predictions(context: dg.AssetExecutionContext, home: Home, span: Span) -> dg.MaterializeResult:
         try:
             report = lifecycle.score_due(home.lake, home.registry, declaration)
@@ -163,18 +160,23 @@ def build_lifecycle_assets(declaration: ModelDeclaration) -> list[Any]:
         )
         is_answered = report.status != "no_champion"
         waited = answer_landing(home, declaration, declaration.training_set) if is_answered else None
+        skew = count_skew(home.lake, home.registry, declaration) if is_answered else None
+        if skew and skew.differing:
+            context.log.warning(f"{model}: {skew.text}")
         dates = home.lake.prediction_dates(model)
         recent = home.lake.read_predictions(model, dates=dates[-28:]).to_pandas() if dates else None
         daily = recent.groupby(recent["decision_at"].dt.date)["prediction"].mean() if recent is not None else None
         return dg.MaterializeResult(
             metadata={
-                "dagster/row_count": report.rows,
+                "dagster/row_count": sum(home.lake.prediction_rows_by_date(model).values()),
+                "answered_now": report.rows,
                 "written_bytes": sum(file.stat().st_size for file in report.files),
                 "status": report.status,
                 "reason": report.reason or "",
                 **({"version_in_shadow": shadow.version, "answered_in_shadow": shadow.rows} if shadow else {}),
                 **({"answered_after_the_fact": past.rows, "unanswered": past.reason or "none"} if past else {}),
                 "marked_rows": report.marked_rows,
+                **({"skewed_rows": skew.differing, "skew": skew.text} if skew else {}),
                 "scored_as_of": dg.MetadataValue.text(str(report.as_of)),
                 **({"seconds_since_landing": waited.total_seconds()} if waited is not None else {}),
                 **(
@@ -188,34 +190,10 @@ def build_lifecycle_assets(declaration: ModelDeclaration) -> list[Any]:
     return [candidate, evaluation, champion, predictions]
 
 
-def build_backtest_asset(declaration: ModelDeclaration) -> dg.AssetsDefinition:
-    """The rolling-origin backtest: asked for by hand, since it fits the model once for each origin."""
-
-    @dg.asset(
-        key=[declaration.name, "backtest"],
-        deps=[dg.AssetKey([declaration.training_set])],
-        group_name="backtests",
-        owners=[declaration.owner.email],
-        description=f"{declaration.title} as it would have done, retrained every week on what was known, with its"
-        " baselines beside it.",
-        kinds={"python", "scikitlearn"},
-        pool=TRAINING_POOL,
-    )
-    @metered()
-    def backtest(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult:
-        result = lifecycle.run_backtest(
-            home.lake,
-            declaration,
-            every=timedelta(days=7),
-            progress=lambda what, done, of: context.log.info(f"{what} {done}/{of}"),
-        )
-        scores = overall_scores(result.scores)
-        return dg.MaterializeResult(
-            metadata={
-                "trainings": len(result.origins),
-                "scores": dg.MetadataValue.md(scores_markdown(scores)),
-                **{f"candidate_{metric}": value for metric, value in scores.get("candidate", {}).items()},
-            }
-        )
-
-    return backtest
+def rollback_metadata(back: lifecycle.RollbackResult) -> dict[str, Any]:
+    """What the champion's asset says after a way back, by itself or by a person's command."""
+    return {
+        "verdict": "rolled_back",
+        "champion_version": back.champion.version,
+        "reasons": dg.MetadataValue.md(reasons_markdown([Reason(**reason) for reason in back.logged.reasons])),
+    }

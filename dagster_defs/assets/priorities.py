@@ -11,6 +11,8 @@ from __future__ import annotations
 SCORING_PRIORITY = "10"
 TRAINING_PRIORITY = "5"
 BACKFILL_PRIORITY = "1"
+# On every run: who or what asked for it, in words.
+ASKED_BY_TAG = "perennial/asked_by"
 
 
 def priority_tags(priority: str) -> dict[str, str]:

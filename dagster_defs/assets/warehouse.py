@@ -19,6 +19,7 @@ from dagster_defs.assets.backfill import Span, backfill_arguments
 from dagster_defs.assets.costs import dbt_works_for
 from dagster_defs.assets.freshness import freshness
 from dagster_defs.assets.retries import SECONDS_BETWEEN_DBT, trying_again
+from dagster_defs.levels import LAKE_SOURCE, LAKE_TABLES, LAST_STEP
 from dagster_defs.manifest import dbt_executable
 from dagster_defs.resources import Home
 from dagster_defs.settings import Settings
@@ -27,20 +28,8 @@ from ml_assets.declaration.model import ModelDeclaration
 from ml_assets.lake.snapshot import Lake, Part
 
 WAREHOUSE_POOL = "warehouse"
-LAKE_SOURCE = "lake"  # of all models; `lake_<domain>` is what the models of one domain write
 # The table that looks at every file which has landed.
 DOOR = dg.AssetKey(["stg_landing__files"])
-# Which asset of each model writes which table of the lake; None is written by everything that runs. dbt reads all of
-# them after the last one, because each wait of its own would start dbt once more. A domain's tables wait for its own
-# models alone.
-LAST_STEP = "predictions"
-LAKE_TABLES: dict[str, str | None] = {
-    "predictions": "predictions",
-    "evaluations": "evaluation",
-    "reference_predictions": "evaluation",
-    "decisions": "champion",
-    "costs": None,
-}
 # dagster-dbt gives every invocation of dbt a folder of its own in dbt's target folder: <op>-<run>-<invocation>.
 _INVOCATION = re.compile(r"(\w+-[0-9a-f]{7}-)?[0-9a-f]{7}")
 KEPT_INVOCATIONS = 10
@@ -71,6 +60,9 @@ class Translator(DagsterDbtTranslator):
             writers = [model for model, of in self._models.items() if domain in ("", of)]
             deps += [dg.AssetDep(dg.AssetKey([model, step])) for model in writers for step in steps]
         props = self.get_resource_props(manifest, unique_id)
+        if props["resource_type"] == "seed" and domain_of(props) != CORE:
+            # It stands on nothing; behind the door it is made with the rest of its domain, in one start of dbt.
+            deps.append(dg.AssetDep(DOOR))
         return spec.replace_attributes(
             deps=deps,
             kinds={"dbt", "duckdb"} if props["resource_type"] != "source" else {"csv"},

@@ -15,7 +15,7 @@ from dagster_dbt import DbtCliResource
 
 from dagster_defs.assets.answers import answer_landing
 from dagster_defs.assets.costs import dbt_works_for
-from dagster_defs.assets.priorities import SCORING_PRIORITY, priority_tags
+from dagster_defs.assets.priorities import ASKED_BY_TAG, SCORING_PRIORITY, priority_tags
 from dagster_defs.assets.warehouse import WAREHOUSE_POOL, forget_earlier_invocations
 from dagster_defs.resources import Home
 from ml_assets import lifecycle
@@ -107,7 +107,10 @@ def build_failure_sensors(fallback: dg.JobDefinition, watched: Sequence[Any]) ->
             f"Run {context.dagster_run.run_id} {what}. What was published before stands; a fallback answers.",
             now=home.now(),
         )
-        return dg.RunRequest(run_key=context.dagster_run.run_id, tags={REASON_TAG: f"{job} {what}"[:200]})
+        return dg.RunRequest(
+            run_key=context.dagster_run.run_id,
+            tags={REASON_TAG: f"{job} {what}"[:200], ASKED_BY_TAG: f"the failure of {job}"},
+        )
 
     @dg.run_status_sensor(
         name="recoveries",

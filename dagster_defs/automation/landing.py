@@ -11,11 +11,11 @@ from typing import Any
 
 import dagster as dg
 
-from dagster_defs.assets.priorities import SCORING_PRIORITY, priority_tags
+from dagster_defs.assets.priorities import ASKED_BY_TAG, SCORING_PRIORITY, priority_tags
 from dagster_defs.landing_folder import landing_state
 
 # Files that arrive together make one run: it starts once nothing has landed for so long.
-QUIET_SECONDS = 5.0
+QUIET_SECONDS = 3.0
 SENSOR_SECONDS = 5
 # What lay in the landing folder when a run was started.
 LANDING_TAG = "perennial/landing"
@@ -51,7 +51,10 @@ def build_landing_sensor(landing: Path, job: str, busy_jobs: Sequence[str]) -> d
         cursor = json.loads(context.cursor or "{}")
         state = landing_state(landing)
         if not state.files:
-            return dg.SkipReason(f"nothing has landed in {landing} yet; perennial land, or drop files there")
+            return dg.SkipReason(
+                f"nothing has landed in {landing} yet. Begin with make run (the example) or perennial land, or drop "
+                f"files into {landing}/<source>/<table>/"
+            )
         if state.digest == cursor.get("requested"):
             return dg.SkipReason(f"nothing has landed since the last request ({state.files} files)")
         is_new = state.digest != cursor.get("seen")
@@ -82,7 +85,12 @@ def build_landing_sensor(landing: Path, job: str, busy_jobs: Sequence[str]) -> d
             run_requests=[
                 dg.RunRequest(
                     run_key=state.digest,
-                    tags={**priority_tags(SCORING_PRIORITY), LANDING_TAG: state.digest, **AGAIN_IF_KILLED},
+                    tags={
+                        **priority_tags(SCORING_PRIORITY),
+                        LANDING_TAG: state.digest,
+                        ASKED_BY_TAG: f"{state.files:,} files lie in the landing folder, some of them new",
+                        **AGAIN_IF_KILLED,
+                    },
                 )
             ],
             cursor=json.dumps(done),

@@ -11,7 +11,8 @@ from datetime import datetime
 import dagster as dg
 
 from dagster_defs.assets.answers import DUE, find_overdue, tell_overdue
-from dagster_defs.assets.freshness import Levels, last_made, levels_of, states_now
+from dagster_defs.assets.freshness import last_made, levels_of
+from dagster_defs.levels import Levels, name_lateness, states_now
 from dagster_defs.resources import Home
 from ml_assets.declaration.model import ModelDeclaration
 from ml_assets.moments import words_of
@@ -19,7 +20,6 @@ from ml_assets.observing.lateness import Lateness, find_lateness, settle_inciden
 
 SENSOR_SECONDS = 60
 LATE = "late/"
-NAMED = 3
 
 
 def build_service_sensor(
@@ -81,12 +81,6 @@ def _settle(
     for name in incidents.closed:
         home.alerts.close(f"{kind}{name}", "Nothing of it is late any more.", now=now)
     return {name: sorted(assets) for name, assets in incidents.standing.items()}
-
-
-def name_lateness(first: Sequence[str], behind: Sequence[str]) -> str:
-    """What is late, in a line."""
-    more = f" and {len(first) - NAMED} more" if len(first) > NAMED else ""
-    return ", ".join(first[:NAMED]) + more + (f", with {len(behind)} behind" if behind else "")
 
 
 def tell_lateness(lateness: Lateness, levels: Levels, made: Mapping[str, datetime]) -> tuple[str, str]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import dagster as dg
 
-from dagster_defs.assets.priorities import TRAINING_PRIORITY, priority_tags
+from dagster_defs.assets.priorities import ASKED_BY_TAG, TRAINING_PRIORITY, priority_tags
 
 CONDITIONS_SECONDS = 15
 
@@ -20,6 +20,9 @@ def build_automation_sensor(models: Sequence[str]) -> dg.AutomationConditionSens
         target=dg.AssetSelection.assets(*[[model, step] for model in models for step in steps]),
         default_status=dg.DefaultSensorStatus.RUNNING,
         minimum_interval_seconds=CONDITIONS_SECONDS,
-        run_tags=priority_tags(TRAINING_PRIORITY),
+        run_tags={
+            **priority_tags(TRAINING_PRIORITY),
+            ASKED_BY_TAG: "a check of the model that said no, or a late candidate",
+        },
         description="Retrains when a model's own checks ask for it, and takes a champion back that does worse.",
     )

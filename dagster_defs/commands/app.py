@@ -10,14 +10,16 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import typer
 from rich.console import Console
 
 from dagster_defs.settings import Settings
-from ml_assets.declaration.model import ModelDeclaration
 from ml_assets.errors import PerennialError
+
+if TYPE_CHECKING:
+    from ml_assets.declaration.model import ModelDeclaration
 
 _Read = TypeVar("_Read")
 
@@ -74,13 +76,20 @@ def _read(option: str, text: str, reader: Callable[[str], _Read]) -> _Read:
         raise PerennialError(f"{option} {text}: {error}") from None
 
 
-def declared(settings: Settings, model: str | None) -> dict[str, ModelDeclaration]:
-    """Every declared model, or only the one that is asked for."""
+def declared(settings: Settings, model: str | None, *, is_tried: bool = True) -> dict[str, ModelDeclaration]:
+    """Every declared model, or only the one that is asked for.
+
+    Args:
+        is_tried: whether each is also built once, to see that it can be; that takes the seconds of importing
+            scikit-learn.
+    """
     from dagster_defs.manifest import manifest_path
     from ml_assets.declaration.reader import read_declarations
-    from ml_assets.fitting.estimators import why_not_built
 
-    declarations = read_declarations(manifest_path(settings), try_out=why_not_built)
+    try_out = None
+    if is_tried:
+        from ml_assets.fitting.estimators import why_not_built as try_out
+    declarations = read_declarations(manifest_path(settings), try_out=try_out)
     if model is None:
         return declarations
     if model not in declarations:

@@ -96,7 +96,7 @@ def backfill(
 ) -> None:
     """Work a stretch of the past out anew, and answer the decisions in it that nobody answered."""
     from dagster_defs.assets.backfill import BACKFILL_JOB, Span, run_config
-    from dagster_defs.commands.status import prediction_counts
+    from dagster_defs.commands.prediction_counts import prediction_counts
     from dagster_defs.definitions import build_definitions
     from dagster_defs.running import instance_of
     from ml_assets.moments import text_of

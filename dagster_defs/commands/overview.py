@@ -23,7 +23,8 @@ class CostsBy(StrEnum):
 @app.command()
 def status(as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False) -> None:
     """How far the data go, who is champion and how good, the last decision and why, and whether the checks hold."""
-    from dagster_defs.commands.status import gather_status, show_status
+    from dagster_defs.commands.status import gather_status
+    from dagster_defs.commands.status_words import show_status
 
     answer = gather_status(settings_of_home())
     if as_json:
@@ -39,14 +40,16 @@ def costs(
     as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
 ) -> None:
     """What every asset and run has taken, the dearest first, and what is left of the budget."""
+    from datetime import UTC, datetime
+
     from dagster_defs.commands.tables import costs_table
-    from dagster_defs.resources import build_home
+    from dagster_defs.home_folder import folder_of
     from ml_assets.lake.ledger import totals
 
     span = span_in("--within", within)
-    home = build_home(settings_of_home())
-    lines = totals(home.ledger.read(home.now() - span), by.value)
-    spending = home.spending()
+    home, now = folder_of(settings_of_home()), datetime.now(UTC)
+    lines = totals(home.ledger.read(now - span), by.value)
+    spending = home.spending(now)
     if as_json:
         typer.echo(json.dumps({"totals": [asdict(line) for line in lines], "budget": spending and spending.text}))
         return

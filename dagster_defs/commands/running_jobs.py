@@ -15,7 +15,8 @@ from dagster_defs.settings import Settings
 
 
 def show_status_of(settings: Settings) -> None:
-    from dagster_defs.commands.status import gather_status, show_status
+    from dagster_defs.commands.status import gather_status
+    from dagster_defs.commands.status_words import show_status
 
     show_status(gather_status(settings), console)
 
@@ -30,13 +31,14 @@ def run_whole_job(
     domains: Collection[str] | None = None,
 ) -> None:
     """Runs a job of the definitions; with `domains`, what of it belongs to these or to the core."""
+    from dagster_defs.assets.priorities import ASKED_BY_TAG
     from dagster_defs.automation.landing import LANDING_TAG
     from dagster_defs.landing_folder import landing_state
     from dagster_defs.running import run_job
 
     began = time.monotonic()
     count = 0
-    tags = {LANDING_TAG: landing_state(settings.landing).digest}
+    tags = {LANDING_TAG: landing_state(settings.landing).digest, ASKED_BY_TAG: "a command"}
     with console.status(title) as status:
 
         def report(line: str) -> None:

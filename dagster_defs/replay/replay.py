@@ -31,6 +31,7 @@ from ml_assets.declaration.model import ModelDeclaration
 from ml_assets.judging.backtesting import Backtest
 from ml_assets.lake.files import write_whole
 from ml_assets.measuring.metrics import Floats, measure
+from ml_assets.measuring.windows import window_starts
 from ml_assets.moments import every as moments_every
 from ml_assets.moments import in_utc, text_of
 
@@ -209,14 +210,12 @@ def _life(
     name: str, trainings: int, declaration: ModelDeclaration, label: Floats, prediction: Floats, decided: Any
 ) -> Life:
     metric = declaration.evaluation.metric
-    monday = np.datetime64("1970-01-05", "us")
-    weeks = (decided - monday) // np.timedelta64(7, "D")
+    starts = window_starts(decided, declaration.domain.window)
     by_week = []
-    for week in np.unique(weeks):
-        chosen = weeks == week
-        if chosen.sum() >= lifecycle.FEWEST_OUTCOMES:
-            day = str((monday + week * np.timedelta64(7, "D")).astype("datetime64[D]"))
-            by_week.append((day, measure(metric, label[chosen], prediction[chosen])))
+    for start in np.unique(starts):
+        chosen = starts == start
+        if chosen.sum() >= declaration.domain.least_outcomes:
+            by_week.append((str(start), measure(metric, label[chosen], prediction[chosen])))
     return Life(name, trainings, measure(metric, label, prediction), tuple(by_week))
 
 

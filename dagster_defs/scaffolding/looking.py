@@ -144,7 +144,8 @@ def _read(session: duckdb.DuckDBPyConnection, name: str, files: Sequence[Path]) 
 def _column(session: duckdb.DuckDBPyConnection, column: str, reserved: set[str], notes: list[str]) -> SeenColumn:
     quoted = _quoted(column)
     fits = ", ".join(
-        f"coalesce(bool_and(regexp_full_match({quoted}, '{pattern}') and try_cast({quoted} as {cast}) is not null), false)"  # noqa: E501
+        f"coalesce(bool_and(regexp_full_match({quoted}, '{pattern}') and try_cast({quoted} as {cast}) is not null) "
+        f"filter (where {quoted} is not null), false)"
         for pattern, cast in _KINDS.values()
     )
     found = session.sql(

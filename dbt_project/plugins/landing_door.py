@@ -1,9 +1,11 @@
 """The door: every landing file is looked at once, as bytes, before a value in it is believed.
 
-A plugin of dbt-duckdb, named in profiles.yml; stg_landing__files asks it as the SQL function `look_at_landing`. What belongs here: listing the landing folder by
-the file system's own names, judging the files that are new, and having that written down (landing_log). What does not: rows, which the base_ models take apart.
+A plugin of dbt-duckdb, named in profiles.yml; stg_landing__files asks it as the SQL function `look_at_landing`. What
+belongs here: listing the landing folder by the file system's own names, judging the files that are new, and having that
+written down (landing_log). What does not: rows, which the base_ models take apart.
 
-Listed here and not by DuckDB because DuckDB reads a name with `*`, `?` or `[` as a pattern: it finds other files, or the same one twice.
+Listed here and not by DuckDB because DuckDB reads a name with `*`, `?` or `[` as a pattern: it finds other files, or
+the same one twice.
 """
 
 from __future__ import annotations
@@ -32,8 +34,8 @@ class Plugin(BasePlugin):
     """Gives the warehouse its door."""
 
     def configure_connection(self, conn: DuckDBPyConnection) -> None:
-        conn.create_function("look_at_landing", look_at_landing, ["VARCHAR"], "VARCHAR", side_effects=True)  # pyright: ignore[reportArgumentType]
-        conn.create_function("is_there", os.path.isfile, ["VARCHAR"], "BOOLEAN", side_effects=True)  # pyright: ignore[reportArgumentType]
+        conn.create_function("look_at_landing", look_at_landing, ["VARCHAR"], "VARCHAR", side_effects=True)
+        conn.create_function("is_there", os.path.isfile, ["VARCHAR"], "BOOLEAN", side_effects=True)
 
 
 @dataclass(frozen=True)
@@ -60,8 +62,9 @@ class Content:
 def look_at_landing(request: str) -> str:
     """Judges what no earlier call has seen and writes that into the log; returns as JSON what a person should be told.
 
-    The request: `home`, `declared` (landing table -> header), `largest` (bytes), `read_through` (the last batch that the warehouse has read) and `unread` (ids of
-    accepted files of which no row has been read), `withdraw_lost` (whether files that can never be read again are given up).
+    The request: `home`, `declared` (landing table -> header), `largest` (bytes), `read_through` (the last batch that
+    the warehouse has read), `unread` (ids of accepted files of which no row has been read) and `withdraw_lost` (whether
+    accepted files whose bytes are gone are given up).
     """
     wanted = json.loads(request)
     home = Path(wanted["home"])
@@ -111,7 +114,7 @@ class _Door:
                 self._holders.setdefault((_table_of(entry["path"]), entry["sha256"]), entry["path"])
 
     def withdrawals(self, present: list[Present], unread: set[int] | None) -> Iterator[dict[str, Any]]:
-        """Accepted files whose bytes are gone before anyone read a row of them (`unread`; None: read or not): as if they had never come."""
+        """Accepted files whose bytes are gone before a row of them was read (`unread`; None: read or not)."""
         there = {one.path: one for one in present}
         for entry in [one for one in self._accepted.values() if unread is None or one["file_id"] in unread]:
             found = there.get(entry["path"])
@@ -125,7 +128,8 @@ class _Door:
                     "kind": "withdrawn",
                     "file_id": entry["file_id"],
                     "path": entry["path"],
-                    "reason": f"{what} after it had been accepted, {when}: nothing of it counts; what lies there now is looked at anew",
+                    "reason": f"{what} after it had been accepted, {when}: nothing of it counts; "
+                    "what lies there now is looked at anew",
                 }
                 self._remember(withdrawn)
                 self._states.pop(entry["path"], None)
@@ -195,7 +199,10 @@ class _Door:
         if not one.is_regular:
             return "is no regular file"
         if not name.endswith(SUFFIX):
-            return f"is no {SUFFIX} file by its name; a file that is still being written starts with a dot until it is whole"
+            return (
+                f"is no {SUFFIX} file by its name; a file that is still being written starts with a dot "
+                "until it is whole"
+            )
         if _table_of(one.path) not in self.declared:
             return f"no source declares the landing table {_table_of(one.path)}"
         return None
@@ -212,12 +219,15 @@ class _Door:
         if holder is not None:
             return f"has the same bytes as {holder}"
         if accepted is not None and accepted["sha256"] != content.sha256:
-            return "was changed after it had been read; landing is append-only: put what stood there back, and what is to be corrected into a new file"
+            return (
+                "was changed after it had been read; landing is append-only: put what stood there back, "
+                "and what is to be corrected into a new file"
+            )
         return None
 
 
 def _list(landing: Path) -> Iterator[Present]:
-    """Every file below the landing folder, however deep and whatever its name; what starts with a dot is still being written."""
+    """Every file below the landing folder, whatever its name; what starts with a dot is still being written."""
     folders = [(str(landing), 0)]
     while folders:
         folder, depth = folders.pop()
@@ -241,12 +251,12 @@ def _list(landing: Path) -> Iterator[Present]:
 
 
 def _content(file: str) -> Content:
-    """Reads a file once, piece by piece: its hash, its first line, whether it is text, and how many lines follow the header."""
+    """Reads a file once, piece by piece: its hash, its first line, whether it is text, the lines below the header."""
     digest = hashlib.sha256()
     decoder = codecs.getincrementaldecoder("utf-8")()
     header, is_text, line_ends, last = b"", True, 0, b""
     is_header_whole = False
-    with open(file, "rb") as opened:
+    with Path(file).open("rb") as opened:
         while chunk := opened.read(CHUNK):
             digest.update(chunk)
             line_ends += chunk.count(b"\n")
@@ -272,7 +282,7 @@ def _content(file: str) -> Content:
 
 def _state(file: str) -> tuple[int, str] | None:
     try:
-        facts = os.stat(file)
+        facts = Path(file).stat()
     except FileNotFoundError:
         return None
     return facts.st_size, _moment(facts.st_mtime_ns)

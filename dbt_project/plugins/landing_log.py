@@ -1,10 +1,11 @@
-"""The landing log: which file came when, in which batch, and what the door said of it. Kept outside the warehouse, append-only, each batch chained to the last.
+"""The landing log: which file came when, in which batch, and what the door said of it. Outside the warehouse.
 
-What belongs here: the form of the log, reading it with every hash checked, adding a batch. What does not: any judgement of a file (landing_door).
+What belongs here: the form of the log, reading it with every hash checked, adding a batch. What does not: any judgement
+of a file (landing_door).
 
-`landing_log/<batch>-<first 16 digits of its sha256>.jsonl` holds one line a finding. Its first line names the sha256 of the batch before it, so a file that was
-changed no longer has its name, and one that was left out or put in between is missed by the next. That the newest are missing is seen by the warehouse, which
-remembers how far it has read.
+`landing_log/<batch>-<first 16 digits of its sha256>.jsonl` holds one line a finding. Its first line names the sha256 of
+the batch before it, so a file that was changed no longer has its name, and one that was left out or put in between is
+missed by the next. That the newest are missing is seen by the warehouse, which remembers how far it has read.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ FOLDER = "landing_log"
 
 _NAME = re.compile(r"(\d{6,})-([0-9a-f]{16})\.jsonl")
 _REMEDY = (
-    "Put the folder back from a copy of the home. Without one, move it and warehouse.duckdb aside and build: everything in landing is then taken as a first load, "
-    "in the order of its names, and what was late is forgotten"
+    "Put the folder back from a copy of the home. Without one, move it and warehouse.duckdb aside and build: all "
+    "in landing is then taken as a first load, in the order of its names, and what was late is forgotten"
 )
 
 

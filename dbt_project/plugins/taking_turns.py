@@ -59,7 +59,7 @@ def wait_for_turn(path: str, config: dict[str, Any], longest: float) -> duckdb.D
         except duckdb.Error as error:
             if _DAMAGED.search(str(error)):
                 raise DbtRuntimeError(
-                    f"the warehouse is damaged: {error}. It is derived: move {path} aside and build again; everything in it "
+                    f"the warehouse is damaged: {error}. It is derived: move {path} aside and build again: all in it "
                     "is made anew from the landing files"
                 ) from None
             if not _IN_USE.search(str(error)):

@@ -8,12 +8,15 @@ proof of superiority starves the model (docs/decisions). "Shown" means that the 
 difference, at the declared confidence, lies on the bad side. The same holds for a slice beyond its tolerance and for
 calibration beyond its limit: on a short window the figure itself is mostly noise, so the interval's lower end is what
 must not exceed the limit.
+
+But where a window is so noisy that a loss beyond the declared margin could pass unnoticed, "not shown to be worse" says
+nothing, and the candidate must at least not be worse by the figure itself (`not_worse`; docs/decisions/0031).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Literal
 
@@ -109,11 +112,46 @@ def _against_champion(evidence: Evidence, gates: Gates) -> Iterable[Reason]:
         text = f"{'S' if passed else 'Not s'}ignificantly better than champion {_against(evidence, difference)}."
         yield Reason("against_champion", passed, difference.high, 0.0, text)
     else:
-        worse = difference.worse_by > 0 if difference.low is None else difference.low > 0
-        text = f"{'S' if worse else 'Not s'}ignificantly worse than champion {_against(evidence, difference)}."
-        yield Reason(
-            "against_champion", not worse, difference.worse_by if difference.low is None else difference.low, 0.0, text
-        )
+        yield not_worse("against_champion", difference, evidence.champion_version, _champion_figure(evidence), gates)
+
+
+def not_worse(
+    gate: str, difference: Comparison, champion: int, figure: float | None, gates: Gates, *, passed_before: bool = False
+) -> Reason:
+    """Non-inferiority with a margin: surely worse by no more than the margin passes, surely worse otherwise fails. In
+    between it passes if the window would have noticed a loss as large as the margin, else by the figure itself.
+
+    Args:
+        figure: the champion's own metric on the same rows, beside which a margin that is a share is read.
+        passed_before: whether the candidate has passed this gate on a longer window; a noisy one then only has to show
+            no loss.
+    """
+    margin = gates.margin.beside(figure or 0.0)
+    against = f"champion {champion}: {difference.metric} {_by(difference)}"
+    low, high = difference.low, difference.high
+    if low is None or high is None:
+        worse = difference.worse_by > 0
+        text = f"{'W' if worse else 'Not w'}orse than {against}; there are too few days to say how surely."
+        return Reason(gate, not worse, difference.worse_by, 0.0, text)
+    notices = (high - low) / 2
+    power = f"at {gates.confidence:.3g} confidence this window would notice a loss of {notices:.4f} or more"
+    if high <= margin:
+        text = f"Surely not worse by more than the {margin:.4f} that is borne than {against}; {power}."
+        return Reason(gate, True, high, margin, text)
+    if low > 0 or notices <= margin or passed_before:
+        text = f"{'S' if low > 0 else 'Not s'}ignificantly worse than {against}; {power}, and {margin:.4f} is borne."
+        return Reason(gate, low <= 0, low, 0.0, text)
+    worse = difference.worse_by > 0
+    text = (
+        f"{'W' if worse else 'Not w'}orse than {against}; {power}, more than the {margin:.4f} that is borne, so the "
+        "figure itself decides."
+    )
+    return Reason(gate, not worse, difference.worse_by, 0.0, text)
+
+
+def _champion_figure(evidence: Evidence) -> float | None:
+    wanted = (CHAMPION, OVERALL, evidence.metric)
+    return next((one.value for one in evidence.scores if (one.subject, one.slice_name, one.metric) == wanted), None)
 
 
 def _slices(evidence: Evidence, gates: Gates) -> Iterable[Reason]:
@@ -220,6 +258,12 @@ def _waits_in_shadow(evidence: Evidence, gates: Gates, span: timedelta) -> Reaso
             f"before it may win; {max(shadow.served / day, 0.0):.1f} of {span / day:g} days have passed.{before}"
         )
         return Reason("shadow", False, round(shadow.served / day, 2), span / day, text)
+    if shadow.awaited is not None and shadow.awaited < shadow.since + span:
+        text = (
+            f"Its {span / day:g} days beside champion {evidence.champion_version} have passed; the outcomes of "
+            f"{shadow.awaited:%Y-%m-%d} are not all known yet, and the first known are not like the rest."
+        )
+        return Reason("shadow", False, None, None, text)
     known = shadow.rows + shadow.missed
     if known < gates.min_rows:
         text = f"{known:,} decisions of its time in shadow have a known outcome; {gates.min_rows:,} are asked for."
@@ -227,9 +271,10 @@ def _waits_in_shadow(evidence: Evidence, gates: Gates, span: timedelta) -> Reaso
     return None
 
 
-def _did_well_in_shadow(evidence: Evidence, _: Gates) -> list[Reason]:
-    shadow = evidence.shadow
+def _did_well_in_shadow(evidence: Evidence, gates: Gates) -> list[Reason]:
+    shadow, champion = evidence.shadow, evidence.champion_version
     assert shadow is not None
+    assert champion is not None
     asked = shadow.rows + shadow.missed
     missed = shadow.missed / asked if asked else 0.0
     answers = missed <= MOST_MISSED and not shadow.problem
@@ -241,14 +286,11 @@ def _did_well_in_shadow(evidence: Evidence, _: Gates) -> list[Reason]:
         text = f"Champion {evidence.champion_version} cannot answer any more: {shadow.champion_unusable}"
         reasons.append(Reason("shadow", True, None, None, text))
     elif shadow.worse_by is not None:
-        figure = shadow.worse_by if shadow.low is None else shadow.low
         interval = (shadow.worse_by, shadow.low, shadow.high, shadow.rows)
         difference = Comparison(CHAMPION, OVERALL, "", evidence.metric, *interval)
-        text = (
-            f"{'S' if figure > 0 else 'Not s'}ignificantly worse than champion {evidence.champion_version} on the "
-            f"{shadow.rows:,} decisions that both answered in its time: {evidence.metric} {_by(difference)}."
-        )
-        reasons.append(Reason("shadow", figure <= 0, figure, 0.0, text))
+        reason = not_worse("shadow", difference, champion, shadow.champion_figure, gates, passed_before=True)
+        text = f"On the {shadow.rows:,} decisions of {shadow.days} complete days that both answered in its time: "
+        reasons.append(replace(reason, text=text + reason.text[0].lower() + reason.text[1:]))
     return reasons
 
 

@@ -4,11 +4,13 @@ What belongs here: signals, and what holds them back. What does not: gathering e
 (`observing/health.py`), training.
 
 A signal says that a champion may have become worse than a new one would be; each is declared, and each answers with its
-figure and its threshold. One bad week is no signal: drift, performance and calibration must be over their threshold in
-the newest window and in so many of the last ones. Raw drift of single features is no signal at all, as seasons make
-it every month: a feature counts by how much the model relies on it.
+figure and its threshold. One bad window is no signal: drift, performance and calibration must be over their threshold
+in the newest window and in as many of the last ones as is declared (`windows: 2 of 5`). The newest window must also be
+recent: what is older than the domain's cadence explains says nothing about today. Raw drift of single features is no
+signal at all, as seasons make it every month: a feature counts by how much the model relies on it.
 
-What holds a signal back: data that failed its checks, a cooldown since the last training, a compute budget. A change of
+What holds a signal back: data that failed its checks, a cooldown since the last training, a compute budget. Where no
+cooldown is declared, one window of the domain must pass after a candidate that did not become champion. A change of
 declaration or code is nobody's drift and waits for no cooldown.
 """
 
@@ -22,16 +24,17 @@ from typing import Literal
 from ml_assets.deciding.reasons import Reason
 from ml_assets.declaration.schema import Retraining, Windows
 from ml_assets.lake.ledger import Spending
+from ml_assets.measuring.windows import LONGEST, Window, moved, window_start
 
 Verdict = Literal["retrain", "held_back", "not_needed"]
 
 
 @dataclass(frozen=True)
 class HealthWindow:
-    """One week of a champion's life, from `start` (UTC) on; None is what is not known (yet).
+    """One window of a champion's life, from `start` (UTC) on; None is what is not known (yet).
 
     `loss` is the declared metric as a loss (lower is better) over the decisions whose outcome is known, `expected_loss`
-    what it would be if every probability were right, `worse_by` how much of the loss is not explained by a hard week
+    what it would be if every probability were right, `worse_by` how much of the loss is not explained by a hard window
     (see `health.worse_than_promised`). `calibration_error` is in the unit of the label. `drift` is the population
     stability index averaged over the features by the model's reliance on each, `prediction_drift` that of the
     predictions.
@@ -53,11 +56,13 @@ class HealthEvidence:
     """All that a decision about retraining may rest on.
 
     `as_of` is the data's watermark, `newest_label` the latest label known by then; `trained_through` the newest
-    training's own watermark, whether or not it became champion. `windows` are the champion's, oldest first, whole weeks
-    only. `spent_cpu_seconds` is what trainings within the budget's span have cost, `spending` what all runs have.
-    `in_shadow` is the version that answers beside the champion and is to be decided on first, but waited for no longer
-    than until `shadow_until`, if that is said. `failed_checks` are the blocking checks upstream whose latest answer is
-    no.
+    training's own watermark, whether or not it became champion. `learned_version` is whose labels' age counts: the
+    newest version, or the champion where the newest was taken back; `learned_through` is the newest label that it has
+    really learned. `windows` are the champion's, oldest first, whole windows of the domain's `window` only;
+    `outcome_delay` is how long outcomes usually take to become known. `spent_cpu_seconds` is what trainings within the
+    budget's span have cost, `spending` what all runs have. `in_shadow` is the version that answers beside the champion
+    and is to be decided on first, but waited for no longer than until `shadow_until`, if that is said. `failed_checks`
+    are the blocking checks upstream whose latest answer is no.
     """
 
     model: str
@@ -75,6 +80,10 @@ class HealthEvidence:
     spending: Spending | None = None
     in_shadow: int | None = None
     shadow_until: datetime | None = None
+    learned_version: int | None = None
+    learned_through: datetime | None = None
+    window: Window = "week"
+    outcome_delay: timedelta = timedelta(0)
 
 
 @dataclass(frozen=True)
@@ -117,6 +126,15 @@ def _has_champion(evidence: HealthEvidence, _: Retraining) -> Iterable[Reason]:
         yield Reason("has_champion", False, None, None, "There is no model yet.")
 
 
+def _tries_again(evidence: HealthEvidence, _: Retraining) -> Iterable[Reason]:
+    """Without a champion every new label is worth a try, once the last try is long enough ago."""
+    newest, trained = evidence.newest_label, evidence.trained_through
+    if evidence.champion_version is None and trained is not None and newest is not None:
+        text = f"There is no champion, as version {evidence.newest_version} did not become one; "
+        text += "labels have become known since." if newest > trained else "no label has become known since."
+        yield Reason("tries_again", newest <= trained, None, None, text)
+
+
 def _unchanged(evidence: HealthEvidence, _: Retraining) -> Iterable[Reason]:
     if evidence.changed:
         text = f"Since version {evidence.newest_version} was trained, {_and(evidence.changed)} changed."
@@ -125,11 +143,11 @@ def _unchanged(evidence: HealthEvidence, _: Retraining) -> Iterable[Reason]:
 
 def _label_age(evidence: HealthEvidence, policy: Retraining) -> Iterable[Reason]:
     limit = policy.max_label_age
-    if limit is None or evidence.trained_through is None or evidence.newest_label is None:
+    if limit is None or evidence.learned_through is None or evidence.newest_label is None:
         return
-    age = evidence.newest_label - evidence.trained_through
+    age = evidence.newest_label - evidence.learned_through
     text = (
-        f"Labels are known {_days(age)} beyond the newest that version {evidence.newest_version} has learned from; "
+        f"Labels are known {_days(age)} beyond the newest that version {evidence.learned_version} has learned from; "
         f"{_days(limit)} {'is' if limit == timedelta(days=1) else 'are'} allowed."
     )
     yield Reason("label_age", age < limit, _in_days(age), _in_days(limit), text)
@@ -143,7 +161,8 @@ def _drift(evidence: HealthEvidence, policy: Retraining) -> Iterable[Reason]:
         "drift",
         f"Features have drifted from those it was trained on, {weighted}",
         "population stability index",
-        [window.drift for window in evidence.windows],
+        _figures(evidence, "drift", policy.drift.windows),
+        evidence.window,
         policy.drift.population_stability,
         policy.drift.windows,
     )
@@ -156,7 +175,8 @@ def _prediction_drift(evidence: HealthEvidence, policy: Retraining) -> Iterable[
         "prediction_drift",
         "Predictions have drifted from those it was judged by",
         "population stability index",
-        [window.prediction_drift for window in evidence.windows],
+        _figures(evidence, "prediction_drift", policy.drift.windows),
+        evidence.window,
         policy.drift.predictions,
         policy.drift.windows,
     )
@@ -169,7 +189,8 @@ def _performance(evidence: HealthEvidence, policy: Retraining) -> Iterable[Reaso
         "performance",
         f"{evidence.metric} is worse than promised when it was judged",
         "worse by",
-        [window.worse_by for window in evidence.windows],
+        _figures(evidence, "worse_by", policy.performance.windows, evidence.outcome_delay),
+        evidence.window,
         policy.performance.worse_by,
         policy.performance.windows,
     )
@@ -182,22 +203,50 @@ def _calibration(evidence: HealthEvidence, policy: Retraining) -> Iterable[Reaso
         "calibration",
         "What it predicts and what happens have come apart",
         "calibration error",
-        [window.calibration_error for window in evidence.windows],
+        _figures(evidence, "calibration_error", policy.performance.windows, evidence.outcome_delay),
+        evidence.window,
         policy.performance.max_calibration_error,
         policy.performance.windows,
     )
 
 
+def _figures(
+    evidence: HealthEvidence, name: str, windows: Windows, delay: timedelta = timedelta(0)
+) -> list[float] | None:
+    """A figure in the newest windows that have one; None if the newest of these is not recent.
+
+    Recent is a window that ended within the last one, or so much earlier as its outcomes take.
+    """
+    known = [(one.start, getattr(one, name)) for one in evidence.windows if getattr(one, name) is not None]
+    if not known:
+        return []
+    reach = window_start(evidence.as_of - delay, evidence.window)
+    if known[-1][0] < moved(reach, evidence.window, -2):
+        return None
+    oldest = moved(reach, evidence.window, -(windows.of + 1))
+    return [figure for start, figure in known[-windows.of :] if start >= oldest]
+
+
 def _confirmed(
-    gate: str, claim: str, unit: str, figures: Sequence[float | None], threshold: float, windows: Windows
+    gate: str,
+    claim: str,
+    unit: str,
+    known: Sequence[float] | None,
+    window: Window,
+    threshold: float,
+    windows: Windows,
 ) -> Iterable[Reason]:
-    """Over the threshold in the newest window and in so many of the last; windows without a figure do not count."""
-    known = [figure for figure in figures if figure is not None][-windows.of :]
+    """Over the threshold in the newest window and in as many of the last ones as is declared; windows without a figure
+    do not count.
+    """
+    if known is None:
+        text = f"The newest {window} that can be judged is too long ago to say how it does now."
+        yield Reason(gate, True, None, threshold, text)
     if not known:
         return
     over = sum(figure > threshold for figure in known)
     fires = known[-1] > threshold and over >= windows.needed
-    tale = f"{unit} {known[-1]:.4f} in the newest week, and above {threshold:g} in {over} of the last {len(known)}"
+    tale = f"{unit} {known[-1]:.4f} in the newest {window}, and above {threshold:g} in {over} of the last {len(known)}"
     text = (
         f"{claim}: {tale}."
         if fires
@@ -223,11 +272,19 @@ def _data_passed(evidence: HealthEvidence, _: Retraining) -> Iterable[Reason]:
 
 
 def _cooldown(evidence: HealthEvidence, policy: Retraining) -> Iterable[Reason]:
-    if policy.cooldown is None or evidence.trained_through is None:
+    if evidence.trained_through is None:
         return
     since = evidence.as_of - evidence.trained_through
-    text = f"The last training was {_days(since)} ago; {_days(policy.cooldown)} must pass between two."
-    yield Reason("cooldown", since >= policy.cooldown, _in_days(since), _in_days(policy.cooldown), text)
+    if policy.cooldown is not None:
+        text = f"The last training was {_days(since)} ago; {_days(policy.cooldown)} must pass between two."
+        yield Reason("cooldown", since >= policy.cooldown, _in_days(since), _in_days(policy.cooldown), text)
+    elif evidence.newest_version != evidence.champion_version:
+        backoff = LONGEST[evidence.window]
+        text = (
+            f"Version {evidence.newest_version} was trained {_days(since)} ago and is not champion; where no cooldown "
+            f"is declared, {_days(backoff)} must pass before the next try."
+        )
+        yield Reason("cooldown", since >= backoff, _in_days(since), _in_days(backoff), text)
 
 
 def _budget(evidence: HealthEvidence, policy: Retraining) -> Iterable[Reason]:
@@ -274,6 +331,7 @@ def _and(names: Sequence[str]) -> str:
 Signal = Callable[[HealthEvidence, Retraining], Iterable[Reason]]
 _SIGNALS: tuple[Signal, ...] = (
     _has_champion,
+    _tries_again,
     _unchanged,
     _label_age,
     _drift,

@@ -10,11 +10,14 @@ rejected takes nobody's place.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from ml_assets.deciding.log import DecisionLog, LoggedDecision
 from ml_assets.declaration.model import ModelDeclaration
-from ml_assets.registry.registry import Registry
 from ml_assets.registry.versions import Version
+
+if TYPE_CHECKING:  # the log alone tells who is in shadow; the registry's import takes seconds
+    from ml_assets.registry.registry import Registry
 
 
 def line_in_shadow(log: Iterable[LoggedDecision], model: str) -> LoggedDecision | None:

@@ -17,12 +17,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Literal
+from typing import Any
 
 from ml_assets.declaration.schema import DomainBlock, Owner, parse_domain
 from ml_assets.errors import DeclarationError
+from ml_assets.measuring.windows import Window
 
-Window = Literal["day", "week", "month", "year"]
 CORE = "core"
 
 
@@ -70,6 +70,7 @@ class Domain:
     window: Window = "week"
     least_outcomes: int = 100
     least_decisions: int = 500
+    complete_share: float = 0.99
     late_after: timedelta | None = None
 
     @property
@@ -140,5 +141,6 @@ def _domain(name: str, owner: Mapping[str, Any], block: DomainBlock) -> Domain:
         window=block.window,
         least_outcomes=block.least_outcomes,
         least_decisions=block.least_decisions,
+        complete_share=block.complete_share,
         late_after=block.late_after,
     )

@@ -36,8 +36,8 @@ def columns_named(estimator: str, params: Mapping[str, Any]) -> tuple[str, ...]:
     """The columns of the training set that an estimator's parameters name: those of a baseline, in `by` (a list) or
     `column`; whatever the parameters of another are called, they name none.
 
-    >>> columns_named("baseline_rates", {"by": ["origin", "carrier"]}), columns_named("last_value", {"column": "spend"})
-    (('origin', 'carrier'), ('spend',))
+    >>> columns_named("baseline_rates", {"by": ["region", "channel"]}), columns_named("last_value", {"column": "spend"})
+    (('region', 'channel'), ('spend',))
     """
     if estimator not in BASELINES:
         return ()

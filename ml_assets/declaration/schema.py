@@ -25,14 +25,30 @@ SHORTEST_LEVEL = timedelta(minutes=1)
 _QUOTED = re.compile(r"'([^']+)'")
 _TYPE_NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 _WINDOWS = re.compile(r"\s*(\d+)\s+of\s+(\d+)\s*")
+_PERCENT = re.compile(r"\s*(\d+(?:\.\d+)?)\s*%\s*")
 
 
 @dataclass(frozen=True)
 class Windows:
-    """So many of the last so many windows: a single bad one is no reason yet."""
+    """A signal needs `needed` bad windows among the newest `of`: a single bad one is no reason yet."""
 
     needed: int
     of: int
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """How much worse is still borne: `amount` in the declared metric, or a share of the figure compared with."""
+
+    amount: float
+    is_share: bool = False
+
+    def beside(self, reference: float) -> float:
+        """The tolerance in the declared metric beside a reference whose figure this is."""
+        return self.amount * abs(reference) if self.is_share else self.amount
+
+    def __str__(self) -> str:
+        return f"{100 * self.amount:g} %" if self.is_share else f"{self.amount:g}"
 
 
 def _duration(found: object) -> timedelta:
@@ -68,6 +84,17 @@ def _windows(found: object) -> Windows:
     return Windows(int(parts[1]), int(parts[2]))
 
 
+def _tolerance(found: object) -> Tolerance:
+    if isinstance(found, Tolerance):
+        return found
+    parts = _PERCENT.fullmatch(found) if isinstance(found, str) else None
+    if parts:
+        return Tolerance(float(parts[1]) / 100, is_share=True)
+    if isinstance(found, int | float) and not isinstance(found, bool) and 0 <= found < float("inf"):
+        return Tolerance(float(found))
+    raise ValueError("neither an amount in the declared metric, such as 0.002, nor a share such as '1 %'")
+
+
 def _type_name(found: object) -> str:
     if not isinstance(found, str) or not _TYPE_NAME.fullmatch(found):
         raise ValueError("not the full name of a type such as package.module.Type")
@@ -87,6 +114,8 @@ Level = Annotated[timedelta, BeforeValidator(_level)]
 Moment = Annotated[datetime, BeforeValidator(_moment)]
 TypeName = Annotated[str, BeforeValidator(_type_name)]
 WindowCount = Annotated[Windows, BeforeValidator(_windows)]
+Borne = Annotated[Tolerance, BeforeValidator(_tolerance)]
+Confidence = Annotated[float, Field(ge=0.5, lt=1)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
@@ -127,12 +156,15 @@ class Evaluation(_Block):
 class Gates(_Block):
     """What a candidate must pass to become champion.
 
-    `shadow`: for so long it answers beside the champion before it may win (data time).
+    `margin`: a loss against the champion that is borne for fresher labels, in the declared metric or as a share of the
+    champion's figure; only `not_worse` asks for it. `confidence`: of every interval. `shadow`: for so long it answers
+    beside the champion before it may win (data time).
     """
 
     beats_baselines: bool | Literal["significantly"] = True
     against_champion: Literal["not_worse", "better", "none"] = "not_worse"
-    confidence: Annotated[float, Field(ge=0.5, lt=1)] = 0.9
+    margin: Borne = Tolerance(0.01, is_share=True)
+    confidence: Confidence = 0.9
     max_calibration_error: Fraction | None = None
     max_slice_regression: NotNegative | None = None
     max_latency_milliseconds: Positive | None = None
@@ -167,18 +199,26 @@ class Budget(_Block):
 
 
 class Watch(_Block):
-    """How long a new champion is watched beside its predecessor; how much worse, and how surely, it must be to be taken
-    back.
+    """How long a new champion is watched beside its predecessor, and what takes it back.
+
+    It is taken back if it is worse by more than `worse_by` (in the declared metric, or as a share of the predecessor's
+    figure), as surely as `confidence` says for all looks of its life together. Only complete days of decisions count;
+    before there are `least_days` of them, and `min_rows` decisions, nothing is concluded.
     """
 
-    span: Duration = timedelta(days=14)
-    worse_by: NotNegative = 0.0
-    confidence: Annotated[float, Field(ge=0.5, lt=1)] = 0.99
+    span: Duration = timedelta(days=28)
+    worse_by: Borne = Tolerance(0.005, is_share=True)
+    confidence: Confidence = 0.99
+    least_days: Annotated[int, Field(ge=7)] = 7
     min_rows: Annotated[int, Field(ge=1)] = 1000
 
 
 class Retraining(_Block):
-    """When a new candidate is worth its cost."""
+    """When a new candidate is worth its cost.
+
+    `cooldown`: between two trainings at least so long must pass. Where none is declared, `DEFAULT_BACKOFF` must pass
+    after a candidate that did not become champion.
+    """
 
     max_label_age: Duration | None = None
     drift: Drift | None = None
@@ -213,13 +253,15 @@ class DomainBlock(_Block):
     """All of `config.meta.domain` of a domain's group: its cadence.
 
     `window`: what monitoring compares, one after the other. Of a window with fewer outcomes or decisions than the least
-    nothing is concluded. `late_after`: the domain's tables are made anew at least so often, by the wall clock, unless
-    one says otherwise itself.
+    nothing is concluded. `complete_share`: a day is judged once the outcomes of this share of its decisions are known.
+    `late_after`: the domain's tables are made anew at least so often, by the wall clock, unless one says otherwise
+    itself.
     """
 
     window: Literal["day", "week", "month", "year"] = "week"
     least_outcomes: Annotated[int, Field(ge=1)] = 100
     least_decisions: Annotated[int, Field(ge=1)] = 500
+    complete_share: Annotated[float, Field(gt=0, le=1)] = 0.99
     late_after: Level | None = None
 
 

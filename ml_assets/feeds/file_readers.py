@@ -97,8 +97,18 @@ def _opened(path: Path) -> Iterator[IO[bytes]]:
             yield stream
 
 
+def _text(stream: IO[bytes], encoding: str, newline: str) -> Iterator[str]:
+    """The lines of a stream; whoever has opened it closes it."""
+    text = io.TextIOWrapper(stream, encoding=encoding, newline=newline)
+    try:
+        yield from text
+    finally:
+        if not stream.closed:
+            text.detach()
+
+
 def _delimited(stream: IO[bytes], delimiter: str, encoding: str) -> FileContent:
-    lines = csv.reader(io.TextIOWrapper(stream, encoding=encoding, newline=""), delimiter=delimiter, strict=True)
+    lines = csv.reader(_text(stream, encoding, ""), delimiter=delimiter, strict=True)
     columns = tuple(name.strip() for name in next(lines, ()))
     if not columns:
         raise ValueError("is empty: not even a header")
@@ -137,13 +147,13 @@ def _parquet(stream: IO[bytes]) -> FileContent:
 
 def _json_lines(stream: IO[bytes], again: IO[bytes], encoding: str) -> FileContent:
     columns: dict[str, None] = {}
-    for line in io.TextIOWrapper(again, encoding=encoding, newline="\n"):
+    for line in _text(again, encoding, "\n"):
         found = _object_in(line)
         if isinstance(found, dict):
             columns.update(dict.fromkeys(found))
 
     def rows() -> Iterator[Sequence[Any] | Unreadable]:
-        for line in io.TextIOWrapper(stream, encoding=encoding, newline="\n"):
+        for line in _text(stream, encoding, "\n"):
             found = _object_in(line)
             if isinstance(found, dict):
                 yield [found.get(column) for column in columns]

@@ -36,14 +36,14 @@ from ml_assets.declaration.schema import Block, Duration, did_you_mean, parse_op
 from ml_assets.errors import DeclarationError, FeedError
 from ml_assets.feeds.feed import FeedSource, FeedTable, LandedTable, LandingReport, Progress
 from ml_assets.feeds.landing_files import Interval, landed_through, landing_in
-from ml_assets.feeds.landing_lines import Row, Unreadable, header_of, line_of, text_of_value, write_lines
+from ml_assets.feeds.landing_lines import Row, Unreadable, header_of, line_of, text_in_zone, text_of_value, write_lines
 from ml_assets.feeds.options import zone_mistakes
 from ml_assets.moments import in_utc
 
 _VARIABLE = re.compile(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)\}?")
 _NUMBERED = re.compile(r"\.\d+\.csv$")
 _BATCH_ROWS = 5000
-BEGINNING = datetime(1, 1, 2, tzinfo=UTC)  # a day from the edge: time zones move it
+BEGINNING = datetime(1, 1, 3, tzinfo=UTC)  # a day from the edge: time zones move it
 
 
 class TableOptions(Block):
@@ -129,9 +129,7 @@ class SqlFeed:
         except (sqlalchemy.exc.ArgumentError, ModuleNotFoundError, ValueError) as error:
             missing = error.name if isinstance(error, ModuleNotFoundError) else None
             remedy = f"install {missing}" if missing else "its form is dialect+driver://user:password@host/database"
-            raise FeedError(
-                f"{self._source.name}: {self._options.url} holds no address that can be used; {remedy}"
-            ) from None
+            raise FeedError(f"{self._source.name}: {self._options.url} holds no usable address; {remedy}") from None
 
     def _without_secrets(self, error: sqlalchemy.exc.SQLAlchemyError) -> str:
         said = str(getattr(error, "orig", None) or error).strip()
@@ -153,6 +151,8 @@ class _Cursor:
         """A moment as the database compares it. A text is compared by its minutes, and looked at again here."""
         if isinstance(self.example, str):
             form = "%m-%dT%H:%M" if "T" in self.example else "%m-%d %H:%M"
+            has_zone = datetime.fromisoformat(self.example.strip()).tzinfo is not None
+            moment = moment if has_zone else moment.astimezone(self.zone)
             return f"{moment.year:04}-{moment.strftime(form)}"
         if isinstance(self.example, datetime):
             return moment if self.example.tzinfo else moment.astimezone(self.zone).replace(tzinfo=None)
@@ -279,9 +279,14 @@ class _Asked:
 
     def _row(self, row: Sequence[Any], places: list[tuple[str, int]]) -> Row:
         try:
-            return [text_of_value(row[place], kind, self._zone) for kind, place in places]
+            return [self._text(row[place], kind) for kind, place in places]
         except ValueError as error:
             return Unreadable(", ".join(map(str, row)), str(error))
+
+    def _text(self, value: Any, kind: str) -> str | None:
+        if isinstance(value, str):
+            return text_in_zone(value, kind, self._zone)
+        return text_of_value(value, kind, self._zone)
 
 
 def _with_first(first: str, rest: Iterator[str]) -> Iterator[str]:

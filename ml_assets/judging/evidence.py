@@ -21,8 +21,9 @@ class ShadowEvidence:
     """How a challenger did in shadow: `since` it was trained or the champion stands beside it, whichever is later, and
     `served` so long, up to the newest decision answered.
 
-    `rows` decisions of the champion's with a known outcome were answered by it too, `missed` were not. On those rows it
-    is `worse_by` than the champion, paired by day; `low` and `high` are the central interval. `problem` is why it
+    `rows` decisions of the champion's on `days` complete days were answered by it too, `missed` were not; `awaited` is
+    the first day whose outcomes are not all known yet. On those rows it is `worse_by` than the champion, whose own
+    figure is `champion_figure`, paired by day; `low` and `high` hold for all looks together. `problem` is why it
     cannot answer now, `champion_unusable` why the champion cannot; `takes_place_of` is the challenger before it.
     """
 
@@ -30,6 +31,9 @@ class ShadowEvidence:
     served: timedelta
     rows: int = 0
     missed: int = 0
+    days: int = 0
+    awaited: datetime | None = None
+    champion_figure: float | None = None
     problem: str | None = None
     worse_by: float | None = None
     low: float | None = None

@@ -40,6 +40,11 @@ class Cost:
     rows: int | None = None
     bytes: int | None = None
 
+    @property
+    def ended_at(self) -> datetime:
+        """Of dbt's lines, all of which begin with their invocation: no later than the end."""
+        return moment_of(self.began_at) + timedelta(seconds=self.wall_seconds or 0.0)
+
 
 @dataclass
 class Tally:
@@ -127,6 +132,11 @@ class Ledger:
         first = f"{since:%Y-%m-%d}" if since else ""
         found = _in_order(cost for file in self._files() if file.name[:10] >= first for cost in _lines(file))
         return [cost for cost in found if since is None or moment_of(cost.began_at) >= since]
+
+    def newest_first(self) -> Iterator[list[Cost]]:
+        """The lines of each day, the newest day first; a day is read when it is asked for."""
+        for _, group in groupby(reversed(self._files()), key=lambda file: file.name[:10]):
+            yield [cost for file in group for cost in _lines(file)]
 
     def spending(self, limit: float, within: timedelta, *, now: datetime) -> Spending:
         """What has been spent within the span that ends now."""

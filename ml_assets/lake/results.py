@@ -140,6 +140,11 @@ class Results:
         pieces = [_in_form(path, EVALUATION_SCHEMA, _FIGURES) for path in files]
         return pa.concat_tables([EVALUATION_SCHEMA.empty_table(), *pieces])
 
+    def read_evaluation(self, model: str, version: int) -> pa.Table:
+        """One version's figures; empty if it was never judged."""
+        path = self.root / "evaluations" / model / f"{version}.parquet"
+        return _in_form(path, EVALUATION_SCHEMA, _FIGURES) if path.exists() else EVALUATION_SCHEMA.empty_table()
+
     def write_evaluation(self, model: str, version: int, rows: pa.Table) -> Path:
         """Replaces one version's figures, whole or not at all; the very same bytes are not written again."""
         path = self.root / "evaluations" / model / f"{version}.parquet"

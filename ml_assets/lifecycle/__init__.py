@@ -26,11 +26,9 @@ from ml_assets.lifecycle.champions import (
     with_shadow,
 )
 from ml_assets.lifecycle.retraining import RetrainingResult, decide_on_retraining
-from ml_assets.observing.health import FEWEST_OUTCOMES
 from ml_assets.observing.shadow import ShadowReport, score_in_shadow
 
 __all__ = [
-    "FEWEST_OUTCOMES",
     "TRAINING_COST",
     "CandidateResult",
     "PromotionResult",

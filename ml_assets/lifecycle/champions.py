@@ -16,12 +16,12 @@ from ml_assets.deciding.reasons import Reason
 from ml_assets.deciding.rollback import WatchDecision, decide_rollback, gather_watch
 from ml_assets.deciding.shadow import challenger_in_shadow
 from ml_assets.declaration.model import ModelDeclaration
-from ml_assets.errors import ArtifactError, ChampionChanged, ColumnsMissing, NoChampion
+from ml_assets.errors import ArtifactError, ChampionChanged, ColumnsMissing, LakeError, NoChampion, TrainingError
 from ml_assets.judging.evaluation import OVERALL, overall_scores
 from ml_assets.judging.evidence import Evidence, ShadowEvidence
 from ml_assets.judging.judge import Clock
 from ml_assets.lake.snapshot import Lake
-from ml_assets.lifecycle.candidates import evaluate_candidate
+from ml_assets.lifecycle.candidates import evaluate_candidate, watermark
 from ml_assets.moments import in_utc, text_of
 from ml_assets.observing.shadow import gather_shadow
 from ml_assets.registry.registry import Registry
@@ -150,14 +150,18 @@ def decide_on_shadow(
     return decide_promotion(with_shadow(lake, registry, log, declaration, evidence), declaration.gates)
 
 
-def rollback(registry: Registry, log: DecisionLog, model: str, *, now: Clock, reason: str) -> RollbackResult:
+def rollback(
+    lake: Lake, registry: Registry, log: DecisionLog, declaration: ModelDeclaration, *, now: Clock, reason: str
+) -> RollbackResult:
     """Puts the previous champion back; the present one is marked and does not return by itself.
 
-    One that was cut short between its line in the log and the registry is finished, not logged again.
+    One that was cut short between its line in the log and the registry is finished, not logged again. It is dated with
+    how far the data go now; without a date if the training set cannot be read, which is no reason to keep a champion.
 
     Raises:
         NoChampion: if there is no champion, or none before it.
     """
+    model = declaration.name
     present, previous = registry.champion(model), registry.previous_champion(model)
     if present is None or previous is None:
         state = "has no champion yet" if present is None else f"has only had one champion, version {present.version}"
@@ -165,7 +169,7 @@ def rollback(registry: Registry, log: DecisionLog, model: str, *, now: Clock, re
     registry.artifacts.verified_bytes(previous.sha256)  # one that cannot be read is no way back: before anything moves
     logged = _rollback_begun(log, model, previous, present) or log.append(
         decided_at=now(),
-        as_of=previous.as_of,
+        as_of=_data_reach(lake, declaration),
         model=model,
         kind="rollback",
         verdict="rolled_back",
@@ -175,6 +179,13 @@ def rollback(registry: Registry, log: DecisionLog, model: str, *, now: Clock, re
         evidence={"from_sha256": present.sha256, "to_sha256": previous.sha256},
     )
     return RollbackResult(registry.roll_back(model, present.version), present, logged)
+
+
+def _data_reach(lake: Lake, declaration: ModelDeclaration) -> datetime | None:
+    try:
+        return watermark(lake, declaration)
+    except (LakeError, TrainingError, OSError):
+        return None
 
 
 def _rollback_begun(log: DecisionLog, model: str, previous: Version, present: Version) -> LoggedDecision | None:
@@ -213,7 +224,8 @@ def _decided_as_of(evidence: Evidence) -> datetime:
 
 def _plain_shadow(shadow: ShadowEvidence) -> dict[str, Any]:
     found = asdict(shadow)
-    return {**found, "since": text_of(shadow.since), "served": shadow.served / timedelta(days=1)}
+    moments = {name: text_of(moment) for name in ("since", "awaited") if (moment := found[name]) is not None}
+    return {**found, **moments, "served": shadow.served / timedelta(days=1)}
 
 
 def _logged_before(log: DecisionLog, evidence: Evidence, summary: dict[str, Any]) -> LoggedDecision | None:

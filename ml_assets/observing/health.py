@@ -1,21 +1,24 @@
 """How a champion is doing: evidence for retraining, gathered from what was published.
 
-What belongs here: reading predictions, outcomes and drift week by week. What does not: what follows from them
+What belongs here: reading predictions, outcomes and drift window by window. What does not: what follows from them
 (`retraining.py`).
 
-A week may be harder than another whoever predicts it: where more hangs in the balance, a perfect model has a higher log
-loss too. So a classification's loss is held against what it would be if every probability were right (entropy of the
-predictions for log loss, p (1 - p) for the Brier score); only what exceeds that, beyond what exceeded it when the model
-was judged, counts as worse. Metrics without such an expectation are held against their value when the model was judged.
+A window may be harder than another whoever predicts it: where more hangs in the balance, a perfect model has a higher
+log loss too. So a classification's loss is held against what it would be if every probability were right (entropy of
+the predictions for log loss, p (1 - p) for the Brier score); only what exceeds that, beyond what exceeded it when the
+model was judged, counts as worse. Metrics without such an expectation are held against their value when the model was
+judged. A window has a loss once all its days are complete (`measuring/completeness.py`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow.compute
 
@@ -27,19 +30,20 @@ from ml_assets.lake.decision_rows import moments
 from ml_assets.lake.ledger import Spending
 from ml_assets.lake.parts import parts_between
 from ml_assets.lake.snapshot import Snapshot
+from ml_assets.lake.watermark import known_through
+from ml_assets.measuring.completeness import complete_days
 from ml_assets.measuring.metrics import METRICS, Floats, measure
-from ml_assets.moments import earlier, from_datetime64, in_utc
+from ml_assets.measuring.windows import LONGEST, moved, window_start, window_starts
+from ml_assets.moments import as_datetime64, earlier, from_datetime64, in_utc
 from ml_assets.registry.registry import Registry
 from ml_assets.registry.versions import Version
 
 pc: Any = pyarrow.compute  # its functions are made when it is imported, where type checkers cannot see them
 
-WEEK = timedelta(days=7)
-# A week of which less than this share of outcomes is known is judged later: the first known are not like the rest.
-KNOWN_SHARE = 0.9
-FEWEST_OUTCOMES = 100
-# Of fewer decisions than this the population stability index is mostly noise, and always too high.
-FEWEST_DECISIONS = 500
+Mask = npt.NDArray[np.bool_]
+
+# Outcomes are said to take as long as this share of them takes at most.
+_USUAL = 0.99
 
 
 def expected_loss(metric: str, prediction: Floats) -> float | None:
@@ -62,11 +66,11 @@ def expected_loss(metric: str, prediction: Floats) -> float | None:
 def worse_than_promised(
     metric: str, loss: float, expected: float | None, promised: float, promised_gap: float | None
 ) -> float:
-    """What of a loss neither a hard week nor the promise explains; positive is worse.
+    """What of a loss neither a hard window nor the promise explains; positive is worse.
 
     Args:
-        loss: the declared metric over the week.
-        expected: `expected_loss` of the week's predictions, if there is one.
+        loss: the declared metric over the window.
+        expected: `expected_loss` of the window's predictions, if there is one.
         promised: the metric when the model was judged.
         promised_gap: by how much it exceeded its own expectation then.
     """
@@ -95,63 +99,82 @@ def gather_health(
     Raises:
         LakeError: if the training set is not published.
     """
+    as_of = known_through(lake, declaration)
+    if as_of is None:
+        raise LakeError(f"{declaration.training_set} has no rows yet; land data and run dbt build")
     champion = registry.champion(declaration.name)
-    versions = registry.versions(declaration.name)
+    if champion and champion.trained_through > as_of:  # from the future: it is not asked either (`registry/asking.py`)
+        champion = None
+    versions = [one for one in registry.versions(declaration.name) if one.trained_through <= as_of]
     newest = versions[-1] if versions else None
-    as_of, newest_label = _watermarks(lake, declaration, newest)
+    learned = champion if newest is None or newest.rolled_back else newest
+    labels = _labels(lake, declaration, learned)
     budget = declaration.retraining.budget
     return HealthEvidence(
         model=declaration.name,
         metric=declaration.evaluation.metric,
         as_of=as_of,
-        newest_label=newest_label,
+        newest_label=labels.newest,
         champion_version=champion.version if champion else None,
         champion_trained_through=champion.trained_through if champion else None,
         newest_version=newest.version if newest else None,
         trained_through=newest.trained_through if newest else None,
         changed=_changed(declaration, newest, lock_hash) if newest else (),
-        windows=health_windows(lake, declaration, champion, as_of) if champion else (),
+        windows=health_windows(lake, declaration, champion, as_of, labels.delay) if champion else (),
         spent_cpu_seconds=spent_cpu_seconds(earlier(as_of, budget.within)) if budget and spent_cpu_seconds else 0.0,
         failed_checks=tuple(failed_checks),
         spending=spending,
+        learned_version=learned.version if learned else None,
+        learned_through=labels.learned,
+        window=declaration.domain.window,
+        outcome_delay=labels.delay,
     )
 
 
 def health_windows(
-    lake: Snapshot, declaration: ModelDeclaration, champion: Version, as_of: datetime
+    lake: Snapshot,
+    declaration: ModelDeclaration,
+    champion: Version,
+    as_of: datetime,
+    outcome_delay: timedelta = timedelta(0),
 ) -> tuple[HealthWindow, ...]:
-    """The whole weeks (from Monday, UTC) that the champion has predicted, oldest first, as many as a policy needs."""
-    policy, tables = declaration.retraining, declaration.domain.tables
+    """The whole windows of the domain that the champion has predicted, oldest first: as many as a policy needs, and
+    those before them whose outcomes have only now become known.
+    """
+    policy, tables, window = declaration.retraining, declaration.domain.tables, declaration.domain.window
     wanted = max([1, *(one.windows.of for one in (policy.drift, policy.performance) if one)])
-    first = in_utc(as_of) - WEEK * (wanted + 2)
+    first = moved(window_start(in_utc(as_of) - outcome_delay, window), window, -(wanted + 1))
     predictions = _predictions(lake, declaration, champion, first)
+    complete = _complete(predictions, as_of, declaration)
     promised, gap = _promise(lake, declaration, champion)
     drift = _weighted_drift(lake, declaration, champion)
     prediction_drift = {
         row["window_start"]: row["population_stability"]
         for row in _rows_of(lake, tables.prediction_drift, champion, ["window_start", "population_stability"])
     }
-    weeks: Any = predictions.groupby("week")
-    return tuple(
-        _window(declaration, in_utc(start.to_pydatetime()), week, promised, gap, drift, prediction_drift)
-        for start, week in weeks
-        if in_utc(start.to_pydatetime()) + WEEK <= in_utc(as_of)
-    )[-wanted:]
+    groups: Any = predictions.assign(complete=complete).groupby("window")
+    found = tuple(
+        _window(declaration, in_utc(start.to_pydatetime()), rows, promised, gap, drift, prediction_drift)
+        for start, rows in groups
+        if moved(in_utc(start.to_pydatetime()), window, 1) <= in_utc(as_of)
+    )
+    return found[-(wanted + outcome_delay // LONGEST[window]) :]
 
 
 def _window(
     declaration: ModelDeclaration,
     start: datetime,
-    week: pd.DataFrame,
+    rows: pd.DataFrame,
     promised: float | None,
     promised_gap: float | None,
     drift: Mapping[date, float],
     prediction_drift: Mapping[date, float],
 ) -> HealthWindow:
     metric = declaration.evaluation.metric
-    known = week[week["actual"].notna()]
+    domain = declaration.domain
+    known = rows[rows["label_known_at"].notna() & rows["actual"].notna()]
     loss = expected = worse_by = calibration = None
-    if len(known) >= max(FEWEST_OUTCOMES, KNOWN_SHARE * len(week)):
+    if len(known) >= domain.least_outcomes and bool(np.all(rows["complete"].to_numpy())):
         label = np.asarray(known["actual"], dtype=np.float64)
         answer = np.asarray(known["prediction"], dtype=np.float64)
         figure = measure(metric, label, answer)
@@ -163,26 +186,37 @@ def _window(
             calibration = measure("calibration_error", label, answer)
     return HealthWindow(
         start=start,
-        decisions=len(week),
+        decisions=len(rows),
         outcomes=len(known),
         loss=loss,
         expected_loss=expected,
         worse_by=worse_by,
         calibration_error=calibration,
-        drift=drift.get(start.date()) if len(week) >= FEWEST_DECISIONS else None,
-        prediction_drift=prediction_drift.get(start.date()) if len(week) >= FEWEST_DECISIONS else None,
+        # Of fewer decisions the population stability index is mostly noise, and always too high.
+        drift=drift.get(start.date()) if len(rows) >= domain.least_decisions else None,
+        prediction_drift=prediction_drift.get(start.date()) if len(rows) >= domain.least_decisions else None,
     )
 
 
+def _complete(predictions: pd.DataFrame, as_of: datetime, declaration: ModelDeclaration) -> Mask:
+    """Of each prediction, whether the outcomes of its day are (nearly) all known, or the day is given up as lost."""
+    days, codes = np.unique(predictions["decision_at"].to_numpy("datetime64[D]"), return_inverse=True)
+    over = np.asarray(days + np.timedelta64(1, "D") <= as_datetime64(as_of), dtype=bool)
+    known = predictions["label_known_at"].notna().to_numpy(dtype=bool)
+    state = complete_days(codes.astype(np.int64), known, over, declaration.domain.complete_share)
+    first_awaited = len(days) if state.awaited is None else state.awaited
+    return codes < first_awaited
+
+
 def _predictions(lake: Snapshot, declaration: ModelDeclaration, champion: Version, first: datetime) -> pd.DataFrame:
-    columns = ["model", "model_version", "decision_at", "prediction", "prediction_status", "actual"]
+    columns = ["model", "model_version", "decision_at", "prediction", "prediction_status", "actual", "label_known_at"]
     predictions = declaration.domain.tables.predictions
     try:
         parts = parts_between((part.part for part in lake.parts(predictions)), first)
     except TableMissing:
         parts = []
     if not parts:  # nothing is published yet, or nothing was predicted for long
-        return pd.DataFrame(columns=[*columns, "week"])
+        return pd.DataFrame(columns=[*columns, "window"]).astype({"decision_at": "datetime64[us]"})
     table = lake.read(predictions, columns, parts)
     mine = (
         (pc.field("model") == declaration.name)
@@ -190,7 +224,9 @@ def _predictions(lake: Snapshot, declaration: ModelDeclaration, champion: Versio
         & (pc.field("prediction_status") == "champion")
     )
     frame = table.filter(mine).to_pandas()
-    return frame.assign(week=frame["decision_at"].dt.to_period("W-SUN").dt.start_time)
+    frame = frame[frame["decision_at"] >= pd.Timestamp(first).tz_convert(None)]
+    starts = window_starts(frame["decision_at"].to_numpy(), declaration.domain.window)
+    return frame.assign(window=starts.astype("datetime64[s]"))
 
 
 def _promise(lake: Snapshot, declaration: ModelDeclaration, champion: Version) -> tuple[float | None, float | None]:
@@ -205,7 +241,7 @@ def _promise(lake: Snapshot, declaration: ModelDeclaration, champion: Version) -
 
 
 def _weighted_drift(lake: Snapshot, declaration: ModelDeclaration, champion: Version) -> dict[date, float]:
-    """By week: the population stability index over the features, each weighted by the champion's reliance on it."""
+    """By window: the population stability index over the features, each weighted by the champion's reliance on it."""
     policy = declaration.retraining.drift
     if policy is None:
         return {}
@@ -231,20 +267,33 @@ def _rows_of(lake: Snapshot, table: str, champion: Version, columns: Sequence[st
     return rows.filter(mine).to_pylist()
 
 
-def _watermarks(
-    lake: Snapshot, declaration: ModelDeclaration, newest: Version | None
-) -> tuple[datetime, datetime | None]:
-    """The latest moment that the training set speaks of, and the latest label; reads only parts with news."""
-    since = newest.trained_through - 2 * WEEK if newest else None
+@dataclass(frozen=True)
+class _Labels:
+    """The newest label known, the newest that a version has learned, and how long outcomes usually take."""
+
+    newest: datetime | None
+    learned: datetime | None
+    delay: timedelta
+
+
+def _labels(lake: Snapshot, declaration: ModelDeclaration, learned: Version | None) -> _Labels:
+    """Reads only the parts that can hold news since the version's training, and the window before it."""
+    window = declaration.domain.window
+    since = moved(window_start(learned.trained_through, window), window, -1) if learned else None
     every = [part.part for part in lake.parts(declaration.training_set)]
     parts = parts_between(every, since) or every
     table = lake.read(declaration.training_set, [declaration.decision_at, declaration.label_known_at], parts)
-    decided, labelled = (moments(column) for column in table.columns)
-    labelled = labelled[~np.isnat(labelled)]
-    latest = np.concatenate([decided[~np.isnat(decided)], labelled])
-    if not len(latest):
-        raise LakeError(f"{declaration.training_set} has no rows yet; land data and run dbt build")
-    return from_datetime64(latest.max()), from_datetime64(labelled.max()) if len(labelled) else None
+    decided, known = (moments(column) for column in table.columns)
+    usable = ~np.isnat(known) & ~np.isnat(decided)
+    if not usable.any():
+        return _Labels(None, learned.trained_through if learned else None, timedelta(0))
+    took = (known - decided)[usable].astype("timedelta64[us]").astype(np.int64)
+    delay = timedelta(microseconds=max(0, int(np.quantile(took, _USUAL))))
+    newest = from_datetime64(known[usable].max())
+    if learned is None:
+        return _Labels(newest, None, delay)
+    seen = known[usable][known[usable] <= as_datetime64(learned.trained_through)]
+    return _Labels(newest, from_datetime64(seen.max()) if len(seen) else learned.trained_through, delay)
 
 
 def _changed(declaration: ModelDeclaration, newest: Version, lock_hash: str) -> tuple[str, ...]:

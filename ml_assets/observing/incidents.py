@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ml_assets.answering.scoring import ScoringReport
 from ml_assets.declaration.domains import DomainTables
-from ml_assets.lake.snapshot import Snapshot
 from ml_assets.observing.alerts import Alerts
+
+if TYPE_CHECKING:  # what only reads incidents shall not wait for what makes predictions
+    from ml_assets.answering.scoring import ScoringReport
+    from ml_assets.lake.snapshot import Snapshot
 
 # Of the rows of an ordinary day a few miss something; more than this share of them is an incident.
 MARKED_ROWS = 0.05

@@ -31,8 +31,10 @@ from ml_assets.lake.inputs_hash import inputs_hash
 from ml_assets.lake.parts import parts_between
 from ml_assets.lake.results import PREDICTION_SCHEMA
 from ml_assets.lake.snapshot import Lake, Snapshot
-from ml_assets.measuring.bootstrap import day_weights, worse_by_day
-from ml_assets.measuring.metrics import METRICS
+from ml_assets.lake.watermark import known_through
+from ml_assets.measuring.completeness import complete_days
+from ml_assets.measuring.metrics import METRICS, measure
+from ml_assets.measuring.sequences import worse_by_sequence
 from ml_assets.moments import as_datetime64, from_datetime64
 from ml_assets.registry.asking import ask, in_words, why_silent
 from ml_assets.registry.registry import Registry
@@ -98,25 +100,36 @@ def gather_shadow(
     )
     own = made.filter(pa.array(by_champion & (decided > as_datetime64(since))))
     rows = _rows_of(lake, declaration, (), own)
-    rows = rows.where(~np.isnan(rows.label))
+    through = known_through(lake, declaration)
+    if not len(rows) or through is None:
+        return evidence
+    codes, days = rows.day
+    over = days + np.timedelta64(1, "D") <= as_datetime64(through)
+    known = ~np.isnat(rows.label_known_at)
+    state = complete_days(codes, known, over, declaration.domain.complete_share)
+    awaited = None if state.awaited is None else from_datetime64(days[state.awaited])
+    rows = rows.where(state.judged[codes] & ~np.isnan(rows.label))
     shadow = _read_own(lake, challenger)
     answered = np.asarray(pc.is_in(rows.keys, shadow["decision_key"].combine_chunks()))
-    evidence = replace(evidence, missed=int((~answered).sum()))
+    evidence = replace(evidence, missed=int((~answered).sum()), awaited=awaited)
     rows = rows.where(answered)
     if not len(rows):
         return evidence
     codes, days = rows.day
+    metric, of_champion = METRICS[declaration.evaluation.metric], _answers(own, rows)
     with limited_to(1):
-        figure = worse_by_day(
-            METRICS[declaration.evaluation.metric],
-            rows.label,
-            _answers(shadow, rows),
-            _answers(own, rows),
-            codes,
-            day_weights(len(days)),
-            declaration.gates.confidence,
+        figure = worse_by_sequence(
+            metric, rows.label, _answers(shadow, rows), of_champion, codes, declaration.gates.confidence
         )
-    return replace(evidence, rows=len(rows), worse_by=figure.value, low=figure.low, high=figure.high)
+    return replace(
+        evidence,
+        rows=len(rows),
+        days=len(days),
+        champion_figure=measure(metric.name, rows.label, of_champion),
+        worse_by=figure.value,
+        low=figure.low,
+        high=figure.high,
+    )
 
 
 def _answer_open(lake: Snapshot, registry: Registry, declaration: ModelDeclaration, challenger: Version) -> int:

@@ -49,7 +49,7 @@ def why_not_suited(
             " and promote another, or restore mlflow.db from a backup."
         )
     missing = [name for name in version.inputs if published is not None and name not in published]
-    return f"{declaration.training_set} has no column {', '.join(missing)} any more." if missing else None
+    return f"{declaration.training_set} has no column {', '.join(missing)}" if missing else None
 
 
 def ask(

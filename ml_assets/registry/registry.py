@@ -45,17 +45,22 @@ _R = TypeVar("_R")
 
 
 def _asks(verb: Callable[Concatenate[Registry, _P], _R]) -> Callable[Concatenate[Registry, _P], _R]:
-    """A verb that needs the database: what keeps it from answering becomes one error."""
+    """A verb that needs the database: what keeps it from answering becomes one error.
+
+    Every page of the database is read once, before the first verb, and again after one that it kept from answering.
+    """
 
     @wraps(verb)
     def asked(self: Registry, *args: _P.args, **kwargs: _P.kwargs) -> _R:
         path = self.root / "mlflow.db"
-        check_database(path, self._sign_of_life())
+        check_database(path, self._sign_of_life(), whole=not self._is_sound)
+        self._is_sound = path.exists()
         try:
             return verb(self, *args, **kwargs)
         except Exception as error:
             if not is_of_the_database(error):
                 raise
+            self._is_sound = False
             raise unreachable(path, error) from error
 
     return asked
@@ -72,6 +77,7 @@ class Registry:
         self.root = root
         self.log = log
         self.artifacts = ArtifactStore(root / "models")
+        self._is_sound = False  # not yet found to be
 
     @_asks
     def log_candidate(self, candidate: Candidate) -> Version:

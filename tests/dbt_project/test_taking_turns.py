@@ -105,5 +105,5 @@ def test_what_does_not_get_better_by_waiting_is_said_at_once(
     (tmp_path / "warehouse.duckdb").write_text("no database")
     monkeypatch.setattr(taking_turns.time, "sleep", lambda seconds: pytest.fail("waits"))
 
-    with pytest.raises(DbtRuntimeError, match="cannot be opened|is damaged"):
+    with pytest.raises(DbtRuntimeError, match=r"cannot be opened|is damaged"):
         taking_turns.wait_for_turn(str(tmp_path / path), {}, longest=60)

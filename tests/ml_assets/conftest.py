@@ -18,6 +18,9 @@ from ml_assets.lake.snapshot import Lake
 from ml_assets.registry.registry import Registry
 from tests.ml_assets.shop import RETURNS, declared, orders, publish
 
+# It ends the process that imports it, on purpose.
+collect_ignore = ["exits_when_imported.py"]
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """MLflow uses an option that SQLAlchemy 2.1 deprecates; nothing here can act on it."""

@@ -145,11 +145,12 @@ def publish_predictions(lake: Lake, frame: pd.DataFrame, **changes: Any) -> Lake
     columns.
     """
     made = lake.read_predictions("returns").to_pandas()
-    outcomes = pd.Series(
-        frame["is_returned"].to_numpy(dtype=float, na_value=np.nan),
-        index=frame["order_id"].astype(str) + "|" + frame["line"].astype(str),
-    )
-    made = made.assign(actual=made["decision_key"].map(outcomes)).assign(**changes)
+    keys = frame["order_id"].astype(str) + "|" + frame["line"].astype(str)
+    outcomes = pd.Series(frame["is_returned"].to_numpy(dtype=float, na_value=np.nan), index=keys)
+    known_at = pd.Series(frame["outcome_known_at"].to_numpy(), index=keys)
+    made = made.assign(
+        actual=made["decision_key"].map(outcomes), label_known_at=made["decision_key"].map(known_at)
+    ).assign(**changes)
     return publish(lake.root, made, PREDICTIONS, by="decision_at")
 
 

@@ -18,6 +18,7 @@ from ml_assets.declaration.model import ModelDeclaration
 from ml_assets.errors import NoChampion, RegistryError, TrainingError
 from ml_assets.lake.snapshot import Lake
 from ml_assets.lifecycle import PromotionResult
+from ml_assets.moments import text_of
 from ml_assets.registry.registry import Registry
 from tests.ml_assets.shop import AS_OF, FIRST_DAY, KEPT, RETURNS, declared, publish
 
@@ -181,7 +182,9 @@ def test_a_rollback_restores_identical_predictions(life: Life, declaration: Mode
     life.step(declaration, LATER)
     for path in first.files:
         path.unlink()
-    result = lifecycle.rollback(life.registry, life.log, "returns", now=life.now, reason="The kiosk complained.")
+    result = lifecycle.rollback(
+        life.lake, life.registry, life.log, declaration, now=life.now, reason="The kiosk complained."
+    )
     assert (result.champion.version, result.previous.version, life.champion()) == (1, 2, 1)
     again = lifecycle.score_due(life.lake, life.registry, declaration)
     assert {path.name: path.read_bytes() for path in again.files} == before
@@ -192,10 +195,36 @@ def test_a_rollback_restores_identical_predictions(life: Life, declaration: Mode
     assert life.log.verify() == 3
 
 
+def test_a_rollback_is_dated_with_how_far_the_data_go_now(life: Life, declaration: ModelDeclaration) -> None:
+    life.step(declaration)
+    life.step(declaration, LATER)
+
+    lifecycle.rollback(life.lake, life.registry, life.log, declaration, now=life.now, reason="test")
+
+    line, present = life.log.last("returns"), lifecycle.watermark(life.lake, declaration)
+    assert line is not None
+    assert line.as_of == text_of(present)
+    assert present > LATER
+
+
+def test_a_rollback_goes_through_though_the_training_set_cannot_be_read(
+    life: Life, declaration: ModelDeclaration
+) -> None:
+    life.step(declaration)
+    life.step(declaration, LATER)
+    (life.lake.root / "catalog.jsonl").write_text("")
+
+    lifecycle.rollback(life.lake, life.registry, life.log, declaration, now=life.now, reason="test")
+
+    line = life.log.last("returns")
+    assert line is not None
+    assert (line.kind, line.as_of, life.champion()) == ("rollback", None, 1)
+
+
 def test_a_version_that_was_rolled_back_does_not_return_by_itself(life: Life, declaration: ModelDeclaration) -> None:
     life.step(declaration)
     life.step(declaration, LATER)
-    lifecycle.rollback(life.registry, life.log, "returns", now=life.now, reason="test")
+    lifecycle.rollback(life.lake, life.registry, life.log, declaration, now=life.now, reason="test")
     for is_new in (True, False):
         result = life.step(declaration, LATER)
         assert (result.decision.verdict, result.is_new) == ("rejected", is_new)
@@ -205,10 +234,10 @@ def test_a_version_that_was_rolled_back_does_not_return_by_itself(life: Life, de
 
 def test_there_is_nothing_to_roll_back_to_before_a_second_champion(life: Life, declaration: ModelDeclaration) -> None:
     with pytest.raises(NoChampion, match="no champion yet"):
-        lifecycle.rollback(life.registry, life.log, "returns", now=life.now, reason="test")
+        lifecycle.rollback(life.lake, life.registry, life.log, declaration, now=life.now, reason="test")
     life.step(declaration)
     with pytest.raises(NoChampion, match="only had one champion, version 1"):
-        lifecycle.rollback(life.registry, life.log, "returns", now=life.now, reason="test")
+        lifecycle.rollback(life.lake, life.registry, life.log, declaration, now=life.now, reason="test")
 
 
 def test_a_crash_between_log_and_champion_is_made_good_by_the_next_call(
@@ -231,10 +260,10 @@ def test_a_rollback_that_was_cut_short_is_finished_and_logged_once(
     with monkeypatch.context() as patch:
         patch.setattr(Registry, "roll_back", lambda *args: (_ for _ in ()).throw(KeyboardInterrupt()))
         with pytest.raises(KeyboardInterrupt):
-            lifecycle.rollback(life.registry, life.log, "returns", now=life.now, reason="test")
+            lifecycle.rollback(life.lake, life.registry, life.log, declaration, now=life.now, reason="test")
     assert (life.log.verify(), life.champion()) == (3, 2)
 
-    lifecycle.rollback(life.registry, life.log, "returns", now=life.now, reason="test")
+    lifecycle.rollback(life.lake, life.registry, life.log, declaration, now=life.now, reason="test")
 
     assert (life.log.verify(), life.champion()) == (3, 1)
 
@@ -306,7 +335,7 @@ def test_a_regression_lives_the_same_life(life: Life) -> None:
     model = declared(KEPT, "kept")
     assert life.step(model).decision.verdict == "promoted"
     assert life.step(model, LATER).decision.verdict == "promoted"
-    lifecycle.rollback(life.registry, life.log, "kept", now=life.now, reason="test")
+    lifecycle.rollback(life.lake, life.registry, life.log, model, now=life.now, reason="test")
     assert life.champion("kept") == 1
     assert lifecycle.score_due(life.lake, life.registry, model).rows > 0
 

@@ -1,7 +1,7 @@
 {# Domains: which one a node belongs to, what its group declares, and its own copies of the core's tables. The folder below a layer is the domain; `core` belongs to none. #}
 
 {% macro domain_of(node) -%}
-    {#- By its path: the name of a unit test holds its model where that of a model holds its folder. A seed has no layer: its domain is the folder below seeds/. -#}
+    {#- By its path: the name of a unit test holds its model where that of a model holds its folder. A seed has no layer. -#}
     {%- set path = node.original_file_path.replace('\\', '/').split('/') -%}
     {%- if path[0] == 'seeds' -%}{{ return(path[1] if path | length > 2 else 'core') }}{%- endif -%}
     {{ return(path[2] if path | length > 3 else 'core') }}

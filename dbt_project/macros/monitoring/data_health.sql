@@ -54,6 +54,8 @@ row_counts as (
         sum(landed_rows)::bigint as landed_rows,
         sum(staged_rows)::bigint as staged_rows,
         sum(quarantined_rows)::bigint as quarantined_rows,
+        sum(late_rows)::bigint as late_rows,
+        sum(corrected_rows)::bigint as corrected_rows,
         max(last_reported_at) as last_known_at
     from intake
     group by source_name, table_name
@@ -69,6 +71,8 @@ select
     coalesce(row_counts.landed_rows, 0) as landed_rows,
     coalesce(row_counts.staged_rows, 0) as staged_rows,
     coalesce(row_counts.quarantined_rows, 0) as quarantined_rows,
+    coalesce(row_counts.late_rows, 0) as late_rows,
+    coalesce(row_counts.corrected_rows, 0) as corrected_rows,
     row_counts.last_known_at,
     date_diff('minute', row_counts.last_known_at, watermark.watermark_at) as minutes_behind_watermark
 from declared

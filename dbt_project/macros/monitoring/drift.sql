@@ -173,11 +173,13 @@
 
     divergences as (
 
+        -- Bin by bin: the sum of fractions depends on the order of addition, and the same rows must give the same bytes.
         select
             {{ keys }},
-            sum((actual - expected) * ln(actual / expected)) as population_stability,
+            sum((actual - expected) * ln(actual / expected) order by bin) as population_stability,
             sum(
                 0.5 * actual * log2(2 * actual / (actual + expected)) + 0.5 * expected * log2(2 * expected / (actual + expected))
+                order by bin
             ) as jensen_shannon
         from shares
         group by {{ keys }}

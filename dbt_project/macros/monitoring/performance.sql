@@ -1,4 +1,4 @@
-{# How well a domain's models did, day by day, over the decisions whose outcome is known. #}
+{# How well a domain's models did, day by day, once (nearly) all outcomes of the day are known. #}
 
 {% macro domain_performance() -%}
 {%- set day_and_slice = 'model, decision_date, slice_name, slice_value, decisions' %}
@@ -27,6 +27,18 @@ tasks as (
 
 ),
 
+complete_days as (
+
+    -- The outcomes that become known first are not like the rest, so a day is shown once (nearly) all are known. An outcome without a label is known too.
+    select
+        model,
+        decision_at::date as decision_date
+    from predictions
+    group by model, decision_at::date
+    having count(label_known_at) >= {{ domain_settings(domain_of(model)).get('complete_share', 0.99) }} * count(*)
+
+),
+
 judged as (
 
     -- Only decisions whose end is known; one that is not yet known is no success and no failure.
@@ -41,7 +53,20 @@ judged as (
         predictions.prediction_status = 'fallback' as is_fallback
     from predictions
     inner join tasks on predictions.model = tasks.model
+    inner join complete_days
+        on predictions.model = complete_days.model and predictions.decision_at::date = complete_days.decision_date
     where predictions.actual is not null
+
+),
+
+losses as (
+
+    select
+        *,
+        (prediction - actual) ^ 2 as squared_error,
+        abs(prediction - actual) as absolute_error,
+        -ln(case when actual = 1 then probability else 1 - probability end) as surprise
+    from judged
 
 ),
 
@@ -51,15 +76,15 @@ sliced as (
         *,
         'overall' as slice_name,
         'all' as slice_value
-    from judged
+    from losses
 
     union all
 
     select
-        judged.*,
-        unnest(map_keys(judged.slices)) as slice_name,
-        unnest(map_values(judged.slices)) as slice_value
-    from judged
+        losses.*,
+        unnest(map_keys(losses.slices)) as slice_name,
+        unnest(map_values(losses.slices)) as slice_value
+    from losses
 
 ),
 
@@ -76,6 +101,7 @@ ranked as (
 
 summed as (
 
+    -- In order of size: the sum of fractions depends on the order of addition, and the same rows must give the same bytes.
     select
         model,
         task,
@@ -84,15 +110,12 @@ summed as (
         slice_value,
         count(*) as decisions,
         avg(is_fallback::integer) as fallback_share,
-        avg(actual) as mean_actual,
-        avg(prediction) as mean_prediction,
-        case when task = 'binary_classification' then avg((prediction - actual) ^ 2) end as brier,
-        case when task = 'regression' then sqrt(avg((prediction - actual) ^ 2)) end as rmse,
-        case when task = 'regression' then avg(abs(prediction - actual)) end as mae,
-        case
-            when task = 'binary_classification'
-                then avg(-ln(case when actual = 1 then probability else 1 - probability end))
-        end as log_loss,
+        avg(actual order by actual) as mean_actual,
+        avg(prediction order by prediction) as mean_prediction,
+        case when task = 'binary_classification' then avg(squared_error order by squared_error) end as brier,
+        case when task = 'regression' then sqrt(avg(squared_error order by squared_error)) end as rmse,
+        case when task = 'regression' then avg(absolute_error order by absolute_error) end as mae,
+        case when task = 'binary_classification' then avg(surprise order by surprise) end as log_loss,
         case
             when task = 'binary_classification'
                 then (

@@ -104,7 +104,7 @@ means as (
         model,
         model_version,
         window_start,
-        sum(value * row_count) / sum(row_count) as mean_prediction
+        sum(value * row_count order by value) / sum(row_count) as mean_prediction
     from counts
     group by model, model_version, window_start
 
@@ -115,7 +115,7 @@ reference_means as (
     select
         model,
         model_version,
-        sum(value * row_count) / sum(row_count) as reference_mean_prediction
+        sum(value * row_count order by value) / sum(row_count) as reference_mean_prediction
     from reference_counts
     group by model, model_version
 

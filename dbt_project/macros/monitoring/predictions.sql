@@ -52,6 +52,7 @@ left join {{ this }} as standing
 where
     standing.model is null
     or joined.actual is distinct from standing.actual
+    or joined.label_known_at is distinct from standing.label_known_at
     or joined.prediction is distinct from standing.prediction
     or joined.model_version is distinct from standing.model_version
 {%- endif %}

@@ -22,6 +22,8 @@ from dagster_defs.settings import Settings
 from ml_assets.declaration.levels import read_levels
 from ml_assets.declaration.model import ModelDeclaration
 from ml_assets.declaration.reader import read_declarations
+from ml_assets.lake.ledger import Cost
+from ml_assets.moments import text_of
 from ml_assets.observing.alerts import Incident
 
 Manifest = dict[str, Any]
@@ -235,22 +237,18 @@ def test_a_promise_that_was_broken_while_nobody_looked_is_told_by_the_prediction
 # --- the status
 
 
-def test_the_status_lists_what_is_late_whether_or_not_the_daemon_runs(
-    settings: Settings, definitions: dg.Definitions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from dagster_defs.running import instance_of
-
+def test_the_status_lists_what_is_late_whether_or_not_the_daemon_runs(settings: Settings, tmp_path: Path) -> None:
     own = settings.model_copy(update={"home": tmp_path / "home"}).prepared()
-    monkeypatch.setenv("DAGSTER_HOME", "")
-    with instance_of(own) as instance:
-        for name in ("stg_landing__files", "trn_late_arrival"):
-            instance.report_runless_asset_event(dg.AssetMaterialization(name))
+    home, now = build_home(own), datetime.now(UTC)
+    for name in ("stg_landing__files", "trn_late_arrival"):
+        cost = Cost("run", "score", name, "success", text_of(now), 0.1, 0.1)
+        home.ledger.record(cost, now=now)
     assert gather_status(own)["late"] == []
 
-    later = datetime.now(UTC) + timedelta(hours=27)
-    monkeypatch.setattr(Home, "now", staticmethod(lambda: later))
-    build_home(own).alerts.open("late/stg_landing__files", "late: stg_landing__files", "why", now=later)
-    answer = json.loads(json.dumps(gather_status(own), default=str))
+    later = now + timedelta(hours=27)
+    home.ledger.record(Cost("run", "score", "trn_late_arrival", "failure", text_of(later), 0.1, 0.1), now=later)
+    home.alerts.open("late/stg_landing__files", "late: stg_landing__files", "why", now=later)
+    answer = json.loads(json.dumps(gather_status(own, later), default=str))
 
     ((late),) = answer["late"]
     assert [(one["asset"], one["late_after"]) for one in late["assets"]] == [("stg_landing__files", "26 hours")]
@@ -267,7 +265,7 @@ def test_the_status_says_how_long_the_last_landing_waited(shop: Shop, settings: 
     shop.land("2030-01.csv")
     shop.now += timedelta(minutes=16)
 
-    waiting = gather_status(own)["models"]["late_arrival"]["service"]
+    waiting = gather_status(own, shop.now)["models"]["late_arrival"]["service"]
     assert (waiting["is_overdue"], waiting["waiting_since"]) == (True, NOW)
 
     record.note_reading("trn_returns", NOW + timedelta(minutes=10))

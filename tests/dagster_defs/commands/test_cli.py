@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from dagster_defs.commands.cli import app
+from dagster_defs.commands.cli import ORDER, app
 from dagster_defs.settings import PROJECT_ROOT, Settings
 
 COMMANDS = sorted(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
@@ -60,9 +61,19 @@ def empty_home(status_of_nothing: subprocess.CompletedProcess[str]) -> Path:
     return Path(json.loads(status_of_nothing.stdout)["home"])
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_is_in_the_readme(command: str) -> None:
-    assert f"perennial {command}" in (PROJECT_ROOT / "README.md").read_text()
+def test_the_readmes_table_has_every_command_in_the_order_of_the_help() -> None:
+    section = (PROJECT_ROOT / "README.md").read_text().partition("## The command\n")[2].partition("\n## ")[0]
+    table = re.findall(r"^\| `perennial ([a-z]+)", section, re.MULTILINE)
+
+    assert table == list(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
+
+
+def test_the_help_begins_with_the_overview() -> None:
+    assert next(iter(typer.main.get_command(app).commands)) == "status"  # type: ignore[attr-defined]
+
+
+def test_every_command_has_its_place_in_the_help() -> None:
+    assert sorted(ORDER) == COMMANDS
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -91,7 +102,7 @@ def test_status_of_an_empty_home_is_json_that_says_what_to_do(
         "arrival_delay": None,
         "late_arrival": None,
     }
-    assert "perennial land" in answer["next"]
+    assert "make run" in answer["next"]
 
 
 def test_status_of_an_empty_home_says_what_to_do(settings: Settings, empty_home: Path) -> None:

@@ -6,10 +6,11 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import numpy as np
 import pytest
 
 from ml_assets.deciding.promotion import Decision, decide_promotion
-from ml_assets.declaration.schema import Gates
+from ml_assets.declaration.schema import Gates, Tolerance
 from ml_assets.judging.evaluation import OVERALL, Comparison, Score
 from ml_assets.judging.evidence import CHAMPION, Evidence
 from tests.ml_assets.shop import AS_OF
@@ -41,7 +42,7 @@ GOOD = Evidence(
     champion_side="twin",
     champion_unusable=None,
     compared_from=AS_OF - timedelta(days=28),
-    scores=(calibration(0.01, 0.004),),
+    scores=(calibration(0.01, 0.004), Score(CHAMPION, OVERALL, "", "log_loss", 0.46, 0.45, 0.47, 5000)),
     comparisons=(
         against("rates", -0.05, -0.06, -0.04),
         against(CHAMPION, -0.001, -0.003, 0.001),
@@ -82,6 +83,10 @@ REJECTED = {
         {"comparisons": compared(against(CHAMPION, 0.004, 0.001, 0.007))},
         "against_champion",
     ),
+    "worse on a window too noisy to notice": (
+        {"comparisons": compared(against(CHAMPION, 0.01, -0.01, 0.03))},
+        "against_champion",
+    ),
     "worse on one slice only": ({"comparisons": compared(GOOD.comparisons[1], at_shop(0.05, 0.03, 0.07))}, "slices"),
     "not better than a baseline": (
         {"comparisons": (against("rates", 0.001, -0.01, 0.01), *GOOD.comparisons[1:])},
@@ -108,7 +113,11 @@ def test_a_candidate_is_rejected_for_one_reason(changes: dict[str, Any], gate: s
 
 
 PROMOTED = {
-    "worse, but not significantly": {"comparisons": compared(against(CHAMPION, 0.004, -0.001, 0.009))},
+    "worse, but not significantly, on a window that would have noticed": {
+        "comparisons": compared(against(CHAMPION, 0.002, -0.001, 0.005))
+    },
+    "surely worse, by less than is borne": {"comparisons": compared(against(CHAMPION, 0.002, 0.001, 0.003))},
+    "as good on a noisy window": {"comparisons": compared(against(CHAMPION, 0.0, -0.03, 0.03))},
     "worse on a slice of few rows": {"comparisons": compared(GOOD.comparisons[1], at_shop(0.05, 0.03, 0.07, rows=199))},
     "significantly worse on a slice, within the tolerance": {
         "comparisons": compared(GOOD.comparisons[1], at_shop(0.02, 0.01, 0.03))
@@ -169,3 +178,34 @@ def test_reasons_speak_to_a_layman() -> None:
     assert texts["enough_rows"] == "5,000 decisions with a known outcome to judge by; at least 500 are asked for."
     slices = decide(comparisons=compared(GOOD.comparisons[1], at_shop(0.05, 0.03, 0.07))).failed[0].text
     assert slices.startswith("Where shop is kiosk (300 decisions) it is worse than champion 6: log_loss 0.0500 worse")
+
+
+def test_the_reasons_say_what_the_window_would_notice() -> None:
+    (reason,) = [one for one in decide().reasons if one.gate == "against_champion"]
+    assert "at 0.9 confidence this window would notice a loss of 0.0020 or more" in reason.text
+    assert (reason.figure, reason.threshold) == (0.001, pytest.approx(0.0046))
+    noisy = decide(comparisons=compared(against(CHAMPION, -0.001, -0.021, 0.019)))
+    (reason,) = [one for one in noisy.reasons if one.gate == "against_champion"]
+    assert "would notice a loss of 0.0200 or more, more than the 0.0046 that is borne" in reason.text
+
+
+def test_a_margin_may_be_an_amount_in_the_declared_metric() -> None:
+    worse = compared(against(CHAMPION, 0.002, 0.001, 0.003))
+    assert decide(GATES.model_copy(update={"margin": Tolerance(0.002)}), comparisons=worse).verdict == "rejected"
+    assert decide(GATES.model_copy(update={"margin": Tolerance(0.003)}), comparisons=worse).verdict == "promoted"
+
+
+def admitted(worse_by: float, error: float, seed: int) -> float:
+    """The share of 400 candidates that are truly worse by so much and become champion, on windows so noisy."""
+    chance = np.random.default_rng(seed)
+    figures = chance.normal(worse_by, error, 400)
+    made = [compared(against(CHAMPION, one, one - 1.645 * error, one + 1.645 * error)) for one in figures]
+    return float(np.mean([decide(comparisons=one).verdict == "promoted" for one in made]))
+
+
+def test_a_noisy_window_admits_no_really_worse_candidate_and_a_good_window_starves_nobody() -> None:
+    """Without a margin a candidate worse by 0.02 on a window with a standard error of 0.02 passed 74 times in 100."""
+    assert admitted(0.02, 0.02, seed=1) < 0.2
+    assert admitted(0.0, 0.02, seed=2) > 0.4
+    assert admitted(0.0, 0.001, seed=3) > 0.99
+    assert admitted(0.02, 0.001, seed=4) == 0

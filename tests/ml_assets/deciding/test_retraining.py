@@ -18,7 +18,7 @@ MONDAY = datetime(2030, 1, 7, tzinfo=UTC)
 WEEK, DAY = timedelta(days=7), timedelta(days=1)
 AS_OF = MONDAY + 10 * WEEK
 CALM = HealthWindow(
-    start=MONDAY,
+    start=AS_OF - WEEK,
     decisions=500,
     outcomes=500,
     loss=0.5,
@@ -40,7 +40,8 @@ POLICY = Retraining(
 def weeks(figure: str, values: list[float | None]) -> tuple[HealthWindow, ...]:
     """Calm weeks but for one figure."""
     return tuple(
-        replace(CALM, start=MONDAY + count * WEEK, **{figure: value}) for count, value in enumerate(values, start=1)
+        replace(CALM, start=AS_OF - (len(values) - place) * WEEK, **{figure: value})
+        for place, value in enumerate(values)
     )
 
 
@@ -53,6 +54,8 @@ WELL = HealthEvidence(
     champion_trained_through=AS_OF - timedelta(days=14),
     newest_version=3,
     trained_through=AS_OF - timedelta(days=14),
+    learned_version=3,
+    learned_through=AS_OF - timedelta(days=14),
     changed=(),
     windows=weeks("drift", [0.1] * 5),
     spent_cpu_seconds=0.0,
@@ -108,7 +111,7 @@ def test_a_weekly_figure_asks_for_training_above_its_threshold_only(figure: str,
 @pytest.mark.parametrize(("days", "verdict"), [(19.9, "not_needed"), (20, "retrain"), (25, "retrain")])
 def test_labels_beyond_the_newest_training_ask_when_they_reach_the_allowed_age(days: float, verdict: str) -> None:
     trained = AS_OF - timedelta(days=30)
-    decision = decide(trained_through=trained, newest_label=trained + timedelta(days=days))
+    decision = decide(learned_through=trained, newest_label=trained + timedelta(days=days))
     assert decision.verdict == verdict
     assert decision.signals == (("label_age",) if verdict == "retrain" else ())
 
@@ -124,8 +127,55 @@ def test_a_model_without_any_version_asks_for_its_first() -> None:
     assert decide(Retraining(), **none, windows=()).verdict == "retrain"
 
 
-def test_a_rejected_candidate_is_not_tried_again_for_want_of_a_champion() -> None:
-    assert decide(champion_version=None, champion_trained_through=None, windows=()).verdict == "not_needed"
+def test_a_model_without_a_champion_tries_again_on_new_labels_once_the_cooldown_is_over() -> None:
+    none: dict[str, Any] = {"champion_version": None, "champion_trained_through": None, "windows": ()}
+    plain = Retraining(cooldown=timedelta(days=7))
+
+    def after(days: float) -> RetrainingDecision:
+        return decide(plain, **none, trained_through=AS_OF - timedelta(days=days))
+
+    assert (after(6.9).verdict, held_back_by(after(6.9))) == ("held_back", ["cooldown"])
+    assert (after(7).verdict, after(7).signals) == ("retrain", ("tries_again",))
+    nothing_new = decide(plain, **none, newest_label=AS_OF - timedelta(days=14))
+    assert nothing_new.verdict == "not_needed"
+
+
+@pytest.mark.parametrize(("window", "days"), [("day", 1), ("week", 7), ("month", 31)])
+def test_where_no_cooldown_is_declared_a_rejection_is_followed_by_a_window_of_rest(window: Any, days: int) -> None:
+    plain = Retraining(max_label_age=timedelta(days=1))
+
+    def after(rest: float, champion: int | None = 2) -> str:
+        trained = AS_OF - timedelta(days=rest)
+        return decide(
+            plain, champion_version=champion, trained_through=trained, windows=(), window=window
+        ).verdict  # version 3 is the newest
+
+    assert [after(days - 0.1), after(days)] == ["held_back", "retrain"]
+    assert [after(days - 0.1, None), after(days, None)] == ["held_back", "retrain"]
+    assert after(0.1, champion=3) == "retrain"  # the newest is champion: nothing was rejected
+
+
+def test_a_newest_week_that_is_weeks_old_says_nothing_about_today() -> None:
+    assert decide(windows=DRIFTED, as_of=AS_OF + 6 * DAY).verdict == "retrain"
+    late = decide(windows=DRIFTED, as_of=AS_OF + 2 * WEEK)
+    assert late.verdict == "not_needed"
+    (drift,) = [reason for reason in late.reasons if reason.gate == "drift"]
+    assert "too long ago" in drift.text
+
+
+def test_outcomes_that_take_long_make_an_older_window_recent() -> None:
+    worse = weeks("worse_by", [0.2] * 5)
+    assert decide(windows=worse, as_of=AS_OF + 4 * WEEK).verdict == "not_needed"
+    assert decide(windows=worse, as_of=AS_OF + 4 * WEEK, outcome_delay=timedelta(days=28)).signals == ("performance",)
+    drifted = decide(windows=DRIFTED, as_of=AS_OF + 4 * WEEK, outcome_delay=timedelta(days=28))
+    assert drifted.signals == ()  # drift needs no outcomes
+
+
+def test_windows_are_named_as_the_domain_counts_them() -> None:
+    months = tuple(replace(CALM, start=datetime(2030, month, 1, tzinfo=UTC), drift=0.3) for month in range(1, 6))
+    decision = decide(windows=months, as_of=datetime(2030, 6, 20, tzinfo=UTC), window="month")
+    (drift,) = [reason for reason in decision.reasons if reason.gate == "drift"]
+    assert (drift.passed, "in the newest month" in drift.text) == (False, True)
 
 
 def test_a_limit_that_is_not_declared_is_no_signal() -> None:
@@ -223,6 +273,7 @@ def test_everything_that_speaks_for_and_against_is_told() -> None:
         windows=(bad, bad),
         newest_label=AS_OF,
         trained_through=AS_OF - timedelta(days=5),
+        learned_through=AS_OF - timedelta(days=5),
         spent_cpu_seconds=150.0,
         failed_checks=("unique_order",),
         policy=POLICY.model_copy(update={"max_label_age": timedelta(days=2)}),

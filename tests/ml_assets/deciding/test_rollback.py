@@ -35,6 +35,7 @@ from tests.ml_assets.shop import (
 CHANGE = FIRST_DAY + timedelta(days=85)
 LAST_WEEK = CHANGE - timedelta(days=7)
 WATCH = Watch(min_rows=500)
+FORTNIGHT = Watch(min_rows=500, span=timedelta(days=14))
 USELESS = changed(RETURNS, features={"include": ["weight"]})
 
 WORSE = WatchEvidence(
@@ -45,6 +46,8 @@ WORSE = WatchEvidence(
     since=CHANGE,
     until=CHANGE + timedelta(days=14),
     rows=1200,
+    days=14,
+    previous_figure=0.5,
     worse_by=0.04,
     low=0.01,
     high=0.07,
@@ -57,10 +60,10 @@ WORSE = WatchEvidence(
 def test_a_champion_that_is_surely_worse_is_taken_back() -> None:
     decision = decide_rollback(WORSE, WATCH)
     assert decision.verdict == "roll_back"
-    assert (decision.reason.passed, decision.reason.figure, decision.reason.threshold) == (False, 0.01, 0.0)
+    assert (decision.reason.passed, decision.reason.figure, decision.reason.threshold) == (False, 0.01, 0.0025)
     assert decision.reason.text == (
-        "Version 7 is surely worse than version 6 would have been on its 1,200 decisions since 2030-03-27: "
-        "log_loss worse by +0.0400 (between +0.0100 and +0.0700)."
+        "Version 7 is surely worse than version 6 would have been on its 1,200 decisions of 14 complete days since "
+        "2030-03-27: log_loss 0.0400 worse (between -0.0700 and -0.0100, 0.99 sure at all looks); 0.0025 is borne."
     )
 
 
@@ -74,7 +77,10 @@ def test_a_champion_that_is_surely_worse_is_taken_back() -> None:
         ({"unusable": "its file is gone"}, "stays"),
         ({"rows": 500}, "roll_back"),
         ({"rows": 499}, "too_early"),
-        ({"low": None, "high": None}, "too_early"),
+        ({"days": 7}, "roll_back"),
+        ({"days": 6}, "too_early"),
+        ({"low": None, "high": None}, "stays"),
+        ({"low": 0.0025}, "stays"),
         ({"rows": 0, "worse_by": None, "low": None, "high": None, "since": None, "until": None}, "too_early"),
     ],
 )
@@ -84,8 +90,18 @@ def test_in_all_other_cases_it_stays_or_it_is_too_early(changes: dict[str, Any],
 
 
 def test_a_loss_within_the_declared_tolerance_is_borne() -> None:
-    assert decide_rollback(WORSE, WATCH.model_copy(update={"worse_by": 0.01})).verdict == "stays"
-    assert decide_rollback(WORSE, WATCH.model_copy(update={"worse_by": 0.009})).verdict == "roll_back"
+    assert decide_rollback(WORSE, Watch(worse_by=0.01)).verdict == "stays"
+    assert decide_rollback(WORSE, Watch(worse_by=0.009)).verdict == "roll_back"
+    assert decide_rollback(WORSE, Watch(worse_by="2 %")).verdict == "stays"  # of 0.5
+
+
+def test_what_is_waited_for_and_left_out_is_said() -> None:
+    changes = {"awaited": CHANGE + timedelta(days=5), "changed_rows": 31, "days_given_up": 2}
+    for evidence in (WORSE, replace(WORSE, days=5)):
+        text = decide_rollback(replace(evidence, **changes), WATCH).reason.text
+        assert "The outcomes of 2030-04-01 and after are not all known yet." in text
+        assert "31 decisions are left out: their features changed since they were answered." in text
+        assert "2 days are left out: their outcomes stayed away." in text
 
 
 # --- the evidence
@@ -134,6 +150,7 @@ def test_a_champion_that_is_as_good_stays(
     succeed(lake, registry, frame, declaration, declaration)
     evidence = gathered(lake, registry, declaration)
     assert evidence.rows > 1000
+    assert evidence.days >= 20
     assert abs(evidence.worse_by or 0.0) < 0.01
     assert decide_rollback(evidence, WATCH).verdict == "stays"
 
@@ -147,14 +164,62 @@ def test_a_champion_that_is_better_stays(
     assert decide_rollback(evidence, WATCH).verdict == "stays"
 
 
-def test_it_is_too_early_while_few_outcomes_are_known(tmp_path: Path, registry: Registry) -> None:
-    soon = orders(known_through=CHANGE + timedelta(days=5))
+@pytest.mark.parametrize(("passed", "days"), [(4, 4), (9, 9)])
+def test_only_days_whose_outcomes_are_all_known_count(
+    tmp_path: Path, registry: Registry, passed: int, days: int
+) -> None:
+    """Outcomes become known within two days; the first day is what was left of it."""
+    soon = orders(known_through=CHANGE + timedelta(days=passed))
     lake = publish(tmp_path / "lake", soon)
     useless = declared(USELESS)
     succeed(lake, registry, soon, declared(RETURNS), useless)
     evidence = gathered(lake, registry, useless)
-    assert 0 < evidence.rows < WATCH.min_rows
-    assert decide_rollback(evidence, WATCH).verdict == "too_early"
+    assert evidence.awaited is not None
+    first = (evidence.since or CHANGE).date()
+    assert evidence.days == (evidence.awaited.date() - first).days == days
+    decision = decide_rollback(evidence, WATCH)
+    assert (decision.verdict == "too_early") is (days < 7)
+
+
+def test_a_day_of_which_only_some_outcomes_are_known_is_not_judged_by_those(
+    lake: Lake, registry: Registry, frame: pd.DataFrame, declaration: ModelDeclaration
+) -> None:
+    """The first known are not like the rest: here all that are known speak against the champion."""
+    succeed(lake, registry, frame, declaration, declaration)
+    whole = gathered(lake, registry, declaration)
+    late = frame["decided_at"] >= (CHANGE + timedelta(days=10)).replace(tzinfo=None)
+    tenth = np.arange(len(frame)) % 10 == 0
+    hidden = late & tenth
+    publish(lake.root, frame.assign(outcome_known_at=frame["outcome_known_at"].mask(hidden)))
+    fewer = gathered(lake, registry, declaration)
+    assert fewer.since is not None
+    assert fewer.awaited == CHANGE + timedelta(days=10)
+    assert fewer.days == (fewer.awaited.date() - fewer.since.date()).days < whole.days
+
+
+def test_an_outcome_without_a_label_is_known_all_the_same(
+    lake: Lake, registry: Registry, frame: pd.DataFrame, declaration: ModelDeclaration
+) -> None:
+    succeed(lake, registry, frame, declaration, declaration)
+    before = gathered(lake, registry, declaration)
+    fifth = np.arange(len(frame)) % 5 == 0
+    publish(lake.root, frame.assign(is_returned=frame["is_returned"].mask(fifth)))
+    after = gathered(lake, registry, declaration)
+    assert (after.days, after.awaited) == (before.days, before.awaited)
+    assert after.rows < before.rows
+
+
+def test_rows_whose_features_changed_since_the_answer_are_left_out_and_counted(
+    lake: Lake, registry: Registry, frame: pd.DataFrame, declaration: ModelDeclaration
+) -> None:
+    succeed(lake, registry, frame, declaration, declaration)
+    before = gathered(lake, registry, declaration)
+    assert before.changed_rows == 0
+    repaired = (np.arange(len(frame)) % 4 == 0) & frame["price"].notna()
+    publish(lake.root, frame.assign(price=frame["price"].mask(repaired, frame["price"] + 50)))
+    after = gathered(lake, registry, declaration)
+    assert after.rows + after.changed_rows == before.rows
+    assert 0.2 < after.changed_rows / before.rows < 0.3
 
 
 def test_it_is_too_early_before_predictions_are_published(
@@ -216,9 +281,9 @@ def test_only_the_champions_own_decisions_within_the_span_are_compared(
     made = lake.open().read(PREDICTIONS).to_pandas().sort_values("decision_at", ignore_index=True)
 
     def within_the_span(rows: pd.DataFrame) -> int:
-        return int((rows["decision_at"] < rows["decision_at"].iloc[0] + WATCH.span).sum())
+        return int((rows["decision_at"] < rows["decision_at"].iloc[0] + FORTNIGHT.span).sum())
 
-    assert gathered(lake, registry, declaration).rows == within_the_span(made) < len(made)
+    assert gathered(lake, registry, declaration, FORTNIGHT).rows == within_the_span(made) < len(made)
     place = np.arange(len(made))
     by_others = made.assign(
         prediction_status=np.where(place < 200, "fallback", "champion"),
@@ -226,4 +291,4 @@ def test_only_the_champions_own_decisions_within_the_span_are_compared(
         model=np.where(place < 600, "another", "returns"),
     )
     publish(lake.root, by_others, PREDICTIONS, by="decision_at")
-    assert gathered(lake, registry, declaration).rows == within_the_span(made.iloc[600:])
+    assert gathered(lake, registry, declaration, FORTNIGHT).rows == within_the_span(made.iloc[600:])

@@ -25,7 +25,14 @@ from ml_assets.feeds.feed import FeedColumn, FeedSource, FeedTable, LandingRepor
 from ml_assets.feeds.files import FilesFeed
 from tests.ml_assets.feeds.door import read_at_door
 
-COLUMNS = {"id": "bigint", "note": "varchar", "amount": "double", "day": "date", "seen_at": "timestamp", "is_new": "boolean"}
+COLUMNS = {
+    "id": "bigint",
+    "note": "varchar",
+    "amount": "double",
+    "day": "date",
+    "seen_at": "timestamp",
+    "is_new": "boolean",
+}
 NOTES = FeedTable("notes", tuple(FeedColumn(*one) for one in COLUMNS.items()), known_at="seen_at")
 FORMATS = ("csv", "csv.gz", "csv.bz2", "csv.zst", "parquet", "jsonl", "jsonl.gz")
 
@@ -79,7 +86,9 @@ rows = st.lists(
         st.none() | texts,
         st.none() | st.floats(allow_nan=False, allow_infinity=False),
         st.none() | st.dates(date(1900, 1, 1), date(2200, 1, 1)),
-        st.datetimes(datetime(1900, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC) | st.just(ZoneInfo("Asia/Tokyo"))),
+        st.datetimes(
+            datetime(1900, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC) | st.just(ZoneInfo("Asia/Tokyo"))
+        ),
         st.none() | st.booleans(),
     ),
     max_size=8,
@@ -89,8 +98,21 @@ rows = st.lists(
 def as_the_door_would(row: tuple[Any, ...]) -> tuple[Any, ...]:
     """The door drops blanks around a text, and takes an empty one and NA as missing; moments are in UTC there."""
     number, note, amount, day, seen_at, is_new = row
-    note = (note or "").strip("".join(chr(code) for code in range(0x3001) if chr(code).isspace() and chr(code) not in "\t\n\x0b\x0c\r\x1c\x1d\x1e\x1f\x85"))
-    return number, None if note in ("", "NA") else note, amount, day, seen_at.astimezone(UTC).replace(tzinfo=None), is_new
+    note = (note or "").strip(
+        "".join(
+            chr(code)
+            for code in range(0x3001)
+            if chr(code).isspace() and chr(code) not in "\t\n\x0b\x0c\r\x1c\x1d\x1e\x1f\x85"
+        )
+    )
+    return (
+        number,
+        None if note in ("", "NA") else note,
+        amount,
+        day,
+        seen_at.astimezone(UTC).replace(tzinfo=None),
+        is_new,
+    )
 
 
 def written_as(kind: str, path: Path, found: list[tuple[Any, ...]]) -> None:
@@ -106,7 +128,9 @@ def written_as(kind: str, path: Path, found: list[tuple[Any, ...]]) -> None:
         buffer = io.StringIO(newline="")
         writer = csv.writer(buffer)
         writer.writerow(COLUMNS)
-        writer.writerows([["" if v is None else str(v).lower() if isinstance(v, bool) else v for v in row] for row in plain])
+        writer.writerows(
+            [["" if v is None else str(v).lower() if isinstance(v, bool) else v for v in row] for row in plain]
+        )
         text = buffer.getvalue()
     content = text.encode()
     if kind.endswith(".gz"):
@@ -172,7 +196,10 @@ def test_a_date_says_that_a_row_was_known_when_the_day_was_over(folder: Path, la
 
 
 def test_columns_may_be_called_otherwise_and_stand_in_another_order(folder: Path, landing: Path) -> None:
-    write(folder / "notes.tsv", "The Note\tid\tamount\tday\tseen_at\tis_new\tsecret\nhello\t7\t\t\t2024-01-01T00:00:00Z\t\tx\n")
+    write(
+        folder / "notes.tsv",
+        "The Note\tid\tamount\tday\tseen_at\tis_new\tsecret\nhello\t7\t\t\t2024-01-01T00:00:00Z\t\tx\n",
+    )
 
     report = land(folder, landing, columns={"note": "The Note"})
 
@@ -223,7 +250,9 @@ def test_a_file_that_may_still_grow_is_left_for_the_next_time(folder: Path, land
     assert "notes.csv was written to" in first.findings[0]
 
 
-@pytest.mark.parametrize("steps", [["2024-01-01", "2024-01-03", None], [None], ["2024-01-02", None], ["2023-01-01", "2024-01-04"]])
+@pytest.mark.parametrize(
+    "steps", [["2024-01-01", "2024-01-03", None], [None], ["2024-01-02", None], ["2023-01-01", "2024-01-04"]]
+)
 def test_any_sequence_of_moments_lands_each_row_once(folder: Path, landing: Path, steps: list[str | None]) -> None:
     days = [datetime(2024, 1, 1, tzinfo=UTC) + timedelta(hours=7 * number) for number in range(10)]
     write(folder / "notes.csv", lines_of(*(f"{number},n,1,,{day.isoformat()}," for number, day in enumerate(days))))
@@ -231,7 +260,9 @@ def test_any_sequence_of_moments_lands_each_row_once(folder: Path, landing: Path
         land(folder, landing, step)
         if step is not None:
             numbers = [row[0] for row in read_at_door(landing / "other/notes", NOTES)[0]]
-            assert sorted(numbers) == [n for n, day in enumerate(days) if day <= datetime.fromisoformat(step).replace(tzinfo=UTC)]
+            assert sorted(numbers) == [
+                n for n, day in enumerate(days) if day <= datetime.fromisoformat(step).replace(tzinfo=UTC)
+            ]
 
     good, aside = read_at_door(landing / "other" / "notes", NOTES)
     assert sorted(row[0] for row in good) == list(range(10))
@@ -257,7 +288,11 @@ ATTACKS = {
     "half a gzip": ("notes.csv.gz", gzip.compress(lines_of(*[ROW] * 999).encode())[:-20], "end"),
     "no gzip": ("notes.csv.gz", b"plain", "gzip"),
     "no zstd": ("notes.csv.zst", b"plain", ""),
-    "half a zstd": ("notes.csv.zst", pa.compress(lines_of(*(f"{n},{n}" for n in range(9999))).encode(), codec="zstd", asbytes=True)[:-99], ""),
+    "half a zstd": (
+        "notes.csv.zst",
+        pa.compress(lines_of(*(f"{n},{n}" for n in range(9999))).encode(), codec="zstd", asbytes=True)[:-99],
+        "",
+    ),
     "no parquet": ("notes.parquet", b"PAR1 and nothing else", "Parquet"),
     "an unknown format": ("notes.xlsx", b"PK", "format"),
     "JSON of no object": ("notes.jsonl", b"[]\n[1]\n", "'id'"),
@@ -281,7 +316,13 @@ def test_a_bad_file_is_named_and_the_rest_goes_on(folder: Path, landing: Path, a
 
 
 def test_bad_lines_are_set_aside_and_the_others_read(folder: Path, landing: Path) -> None:
-    objects = ['{"id": 1, "note": "a", "amount": 1, "day": null, "seen_at": null, "is_new": null}', "{", '{"id": 2, "id": 3}', '{"id": {"deep": 1}}', "7"]
+    objects = [
+        '{"id": 1, "note": "a", "amount": 1, "day": null, "seen_at": null, "is_new": null}',
+        "{",
+        '{"id": 2, "id": 3}',
+        '{"id": {"deep": 1}}',
+        "7",
+    ]
     write(folder / "notes.jsonl", "\n".join(objects) + "\n")
     write(folder / "notes.csv", lines_of(ROW, "1,2", "1,2,3,4,5,6,7"))
 
@@ -310,8 +351,14 @@ MISTAKES = {
     "no folder": ({}, "folder: is missing"),
     "an option that there is not": ({"folder": "/x", "tabels": {}}, "tabels"),
     "a table that is not declared": ({"folder": "/x", "tables": {"note": {}}}, "did you mean 'notes'"),
-    "a column that is not declared": ({"folder": "/x", "tables": {"notes": {"columns": {"amout": "A"}}}}, "did you mean 'amount'"),
-    "a pattern that leaves the folder": ({"folder": "/x", "tables": {"notes": {"pattern": "../*.csv"}}}, "leaves the folder"),
+    "a column that is not declared": (
+        {"folder": "/x", "tables": {"notes": {"columns": {"amout": "A"}}}},
+        "did you mean 'amount'",
+    ),
+    "a pattern that leaves the folder": (
+        {"folder": "/x", "tables": {"notes": {"pattern": "../*.csv"}}},
+        "leaves the folder",
+    ),
     "no zone": ({"folder": "/x", "tables": {"notes": {"timezone": "Berlin"}}}, "no time zone"),
     "no encoding": ({"folder": "/x", "tables": {"notes": {"encoding": "utf-9"}}}, "no encoding"),
 }

@@ -21,6 +21,7 @@ from ml_assets.judging.reliance import reliance
 from ml_assets.lake.decision_rows import DecisionRows
 from ml_assets.lake.snapshot import Lake
 from ml_assets.measuring.metrics import measure
+from ml_assets.measuring.windows import Window, moved, window_start
 from ml_assets.observing.health import (
     expected_loss,
     gather_health,
@@ -160,13 +161,58 @@ def test_a_week_of_which_few_outcomes_are_known_has_no_loss_yet(
     def last_week(share: float) -> HealthWindow:
         """Where the outcomes of only the first decisions are known."""
         unknown = in_last & (in_last.cumsum() > share * in_last.sum())
-        publish(lake.root, made.assign(actual=made["actual"].mask(unknown)), PREDICTIONS, by="decision_at")
+        changed = {name: made[name].mask(unknown) for name in ("actual", "label_known_at")}
+        publish(lake.root, made.assign(**changed), PREDICTIONS, by="decision_at")
         return health_windows(lake.open(), declaration, champion, end)[-1]
 
-    few = last_week(0.89)
-    assert 0 < few.outcomes < 0.9 * few.decisions
+    few = last_week(0.97)
+    assert 0.9 * few.decisions < few.outcomes < few.decisions  # most of it is known, but not its last day
     assert (few.loss, few.worse_by, few.calibration_error) == (None, None, None)
-    assert last_week(0.91).loss is not None
+    assert last_week(1.0).loss is not None
+
+
+def test_an_outcome_without_a_label_is_known_all_the_same(
+    lake: Lake, declaration: ModelDeclaration, champion: Version
+) -> None:
+    made = lake.open().read(PREDICTIONS).to_pandas()
+    before = health_windows(lake.open(), declaration, champion, END)
+    fifth = np.arange(len(made)) % 5 == 0
+    publish(lake.root, made.assign(actual=made["actual"].mask(fifth)), PREDICTIONS, by="decision_at")
+    after = health_windows(lake.open(), declaration, champion, END)
+    assert [window.loss is None for window in after] == [window.loss is None for window in before]
+    assert all(one.outcomes < other.outcomes for one, other in zip(after, before, strict=True))
+
+
+@pytest.mark.parametrize("window", ["day", "month"])
+def test_windows_are_those_of_the_domain(
+    lake: Lake, declaration: ModelDeclaration, champion: Version, window: Window
+) -> None:
+    domain = replace(declaration.domain, window=window, least_outcomes=40)
+    windows = health_windows(lake.open(), replace(declaration, domain=domain), champion, END)
+    assert windows
+    assert all(one.start == window_start(one.start, window) for one in windows)
+    assert all(moved(one.start, window, 1) <= END for one in windows)
+    judged = [one.loss is not None for one in windows]
+    assert judged == sorted(judged, reverse=True)  # in order: none after one that is awaited
+    assert any(judged) is (window == "day")  # the month's last outcomes are not known yet
+
+
+def test_a_version_from_the_future_is_ignored_and_after_a_rollback_the_labels_of_the_one_that_serves_count(
+    lake: Lake, registry: Registry, declaration: ModelDeclaration, champion: Version, log: DecisionLog, now: Any
+) -> None:
+    def gather() -> Any:
+        return gather_health(lake.open(), registry, declaration, lock_hash="lock")
+
+    later = lifecycle.make_candidate(lake, registry, declaration, lock_hash="lock").version
+    assert (gather().newest_version, gather().learned_version) == (2, 2)
+    registry.promote("returns", later.version)
+    lifecycle.rollback(lake, registry, log, declaration, now=now, reason="test")
+    taken_back = gather()
+    assert (taken_back.newest_version, taken_back.learned_version) == (2, 1)
+    assert taken_back.learned_through <= champion.trained_through
+    registry._client.set_model_version_tag("returns", "2", "trained_through", "2099-01-01T00:00:00Z")
+    ignored = gather()
+    assert (ignored.newest_version, ignored.champion_version) == (1, 1)
 
 
 def test_a_week_with_very_few_decisions_has_no_loss(

@@ -29,7 +29,7 @@ versions as (
         null as arrival_delay_minutes,
         null as status
     from departures
-    where flight_id in (select flight_id from departures where row_version > 1)
+    where flight_id in (select corrected.flight_id from departures as corrected where corrected.row_version > 1)
 
     union all
 
@@ -42,7 +42,7 @@ versions as (
         arrival_delay_minutes,
         'arrived' as status
     from arrivals
-    where flight_id in (select flight_id from arrivals where row_version > 1)
+    where flight_id in (select corrected.flight_id from arrivals as corrected where corrected.row_version > 1)
 
     union all
 
@@ -55,7 +55,7 @@ versions as (
         null as arrival_delay_minutes,
         status
     from cancellations
-    where flight_id in (select flight_id from cancellations where row_version > 1)
+    where flight_id in (select corrected.flight_id from cancellations as corrected where corrected.row_version > 1)
 
 ),
 

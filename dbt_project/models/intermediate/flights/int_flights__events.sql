@@ -77,7 +77,8 @@ ended as (
         greatest(outcome_known_at, schedule_known_at) as known_at,
         -- How long it flew is told against the schedule as it stood at the decision.
         coalesce(departed_at <= greatest(outcome_known_at, schedule_known_at), false) as is_departure_known,
-        coalesce(greatest(departed_at, decision_at) <= greatest(outcome_known_at, schedule_known_at), false) as is_elapsed_known
+        coalesce(departed_at <= greatest(outcome_known_at, schedule_known_at), false)
+        and decision_at <= greatest(outcome_known_at, schedule_known_at) as is_elapsed_known
     from flights
     where outcome is not null
 
