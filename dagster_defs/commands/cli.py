@@ -12,7 +12,7 @@ __all__ = ["app", "data", "lives", "main", "models", "new", "overview", "serve"]
 # First what looks and serves, then what is done with data, then models, then stretches of time.
 ORDER = (
     "status", "up", "run", "land", "why", "decisions", "rollback", "costs",
-    "backtest", "replay", "demo", "backfill", "sweep", "new", "remove-domain",
+    "backtest", "replay", "demo", "backfill", "sweep", "remove-domain", "new",
 )  # fmt: skip
 
 

@@ -3,10 +3,10 @@
 What belongs here: that one rule, for everything that looks at live decisions again and again. What does not: what is
 measured on those days.
 
-Outcomes that become known first are not like the rest: of a day's flights those known by midnight are 20 % late, all
-of them 26 %. So a day is judged when the outcomes of (nearly) all its decisions are known, whether or not each has a
-label, and days are judged in their order. A day whose outcomes stay away while `PATIENCE` later days are complete is
-given up: it is left out and counted, and holds up nothing any longer.
+Outcomes that become known first are not like the rest: in a real case, 20 in 100 of those of one day that were known by
+midnight had gone wrong, and 26 in 100 of all. So a day is judged when the outcomes of (nearly) all its decisions are
+known, whether or not each has a label, and days are judged in their order. A day whose outcomes stay away while
+`PATIENCE` later days are complete is given up: it is left out and counted, and holds up nothing any longer.
 """
 
 from __future__ import annotations

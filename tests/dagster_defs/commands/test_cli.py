@@ -63,7 +63,7 @@ def empty_home(status_of_nothing: subprocess.CompletedProcess[str]) -> Path:
 
 def test_the_readmes_table_has_every_command_in_the_order_of_the_help() -> None:
     section = (PROJECT_ROOT / "README.md").read_text().partition("## The command\n")[2].partition("\n## ")[0]
-    table = re.findall(r"^\| `perennial ([a-z]+)", section, re.MULTILINE)
+    table = re.findall(r"^\| `perennial ([a-z-]+)", section, re.MULTILINE)
 
     assert table == list(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
 
@@ -100,6 +100,7 @@ def test_status_of_an_empty_home_is_json_that_says_what_to_do(
     assert answer["tables"] == 0
     assert {name: model["champion"] for name, model in answer["models"].items()} == {
         "arrival_delay": None,
+        "household_spend": None,
         "late_arrival": None,
     }
     assert "make run" in answer["next"]
@@ -121,7 +122,7 @@ def test_an_unknown_model_is_answered_with_those_that_there_are(
 
     assert said.returncode == 1
     assert "late_arival" in said.stderr
-    assert "arrival_delay, late_arrival" in said.stderr
+    assert "arrival_delay, household_spend, late_arrival" in said.stderr
     assert "Traceback" not in said.stdout + said.stderr
 
 
