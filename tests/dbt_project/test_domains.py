@@ -10,7 +10,7 @@ from pathlib import Path
 import duckdb
 import pytest
 from dbt_homes import PROJECT, Home, Project, copy_landing, landing_files
-from shop_domain import add_shop, answer, land_orders, remove_domain
+from shop_domain import add_shop, answer, land_orders, remove_other_domains
 
 from dagster_defs.settings import PROJECT_ROOT
 
@@ -34,7 +34,7 @@ def both_projects(tmp_path_factory: pytest.TempPathFactory) -> Project:
 @pytest.fixture(scope="module")
 def shop_project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     folder = add_shop(copied_project(tmp_path_factory.mktemp("shop") / "dbt_project"))
-    return Project(remove_domain(folder, "flights"), tmp_path_factory.mktemp("shop_target"))
+    return Project(remove_other_domains(folder), tmp_path_factory.mktemp("shop_target"))
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +78,7 @@ def test_each_domain_is_published_as_it_would_be_alone(
     assert flights.build()
     shop = Home(tmp_path / "shop", shop_project)
     land_orders(shop, range(6))
-    for _ in range(2):  # a home of the shop alone, in a project without the folders of the other domain
+    for _ in range(2):  # a home of the shop alone, in a project without the folders of any other domain
         build = shop.build()
         assert build, build.failures()
         answer(shop, "returned", *ORDERS)
