@@ -183,11 +183,17 @@ def add_shop(project: Path, like: str = "flights") -> Path:
     return project
 
 
+def remove_domain(project: Path, domain: str) -> Path:
+    """Deletes the folders of a domain, and nothing else."""
+    for folder in (*project.glob(f"models/*/{domain}"), *project.glob(f"seeds/{domain}")):
+        shutil.rmtree(folder)
+    return project
+
+
 def remove_other_domains(project: Path) -> Path:
     """Deletes the folders of all domains but the shop, and nothing else."""
     for domain in {folder.name for folder in project.glob("models/staging/*")} - {"core", DOMAIN}:
-        for folder in (*project.glob(f"models/*/{domain}"), *project.glob(f"seeds/{domain}")):
-            shutil.rmtree(folder)
+        remove_domain(project, domain)
     return project
 
 

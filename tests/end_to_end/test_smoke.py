@@ -7,7 +7,8 @@ from collections.abc import Callable
 import pytest
 from rich.console import Console
 
-from dagster_defs.commands.status import gather_status, show_status
+from dagster_defs.commands.status import gather_status
+from dagster_defs.commands.status_words import show_status
 from tests.end_to_end.real_homes import MODELS, RealHome
 
 Copied = Callable[..., RealHome]
