@@ -161,7 +161,7 @@ def gather_watch(
     known = ~np.isnat(rows.label_known_at)
     state = complete_days(codes, known, over, declaration.domain.complete_share)
     judged = state.judged[codes] & ~np.isnan(rows.label)
-    changed = judged & _changed(rows, own_inputs, answered)
+    changed = _changed(lake, declaration, rows, own_inputs, judged)
     evidence = replace(
         nothing,
         awaited=None if state.awaited is None else from_datetime64(days[state.awaited]),
@@ -188,11 +188,21 @@ def gather_watch(
     )
 
 
-def _changed(rows: DecisionRows, columns: Sequence[str], answered: pa.Table) -> Mask:
-    """Which rows no longer hold what the champion was given; one without a hash tells nothing."""
-    then = answered[_HASH].combine_chunks()
-    other = pc.not_equal(inputs_hash(rows.inputs, columns), then)
-    return pc.fill_null(other, False).to_numpy(zero_copy_only=False)
+def _changed(
+    lake: Snapshot, declaration: ModelDeclaration, rows: DecisionRows, columns: Sequence[str], judged: Mask
+) -> Mask:
+    """Which of the judged rows no longer hold what the champion was given, by the hash that it wrote beside its answer;
+    an answer without one tells nothing.
+    """
+    if not judged.any():
+        return judged
+    dates = [day.item() for day in np.unique(rows.decision_at[judged].astype("datetime64[D]"))]
+    answers = lake.read_predictions(declaration.name, dates, ["decision_key", _HASH])
+    if not answers.num_rows:
+        return np.zeros(len(rows), dtype=bool)
+    then = answers[_HASH].combine_chunks().take(pc.index_in(rows.keys, answers["decision_key"].combine_chunks()))
+    other = pc.fill_null(pc.not_equal(inputs_hash(rows.inputs, columns), then), False)
+    return judged & np.asarray(other.to_numpy(zero_copy_only=False), dtype=bool)
 
 
 def _made(lake: Snapshot, declaration: ModelDeclaration, champion: Version, span: timedelta) -> pa.Table:
@@ -200,12 +210,9 @@ def _made(lake: Snapshot, declaration: ModelDeclaration, champion: Version, span
     table = declaration.domain.tables.predictions
     try:
         parts = parts_between((part.part for part in lake.parts(table)), champion.as_of)
-        columns = (*_COLUMNS, _HASH) if _HASH in lake.columns(table) else _COLUMNS
-        made = lake.read(table, columns, parts)
+        made = lake.read(table, _COLUMNS, parts)
     except TableMissing:
         return pa.table({name: pa.array([]) for name in _COLUMNS})
-    if _HASH not in made.column_names:
-        made = made.append_column(_HASH, pa.nulls(made.num_rows, pa.string()))
     made = made.filter(
         (pc.field("model") == declaration.name)
         & (pc.field("model_version") == champion.version)
