@@ -35,6 +35,9 @@ def build_lifecycle_checks(declaration: ModelDeclaration) -> list[dg.AssetChecks
     )
     def needs_no_retraining(context: dg.AssetCheckExecutionContext, home: Home) -> dg.AssetCheckResult:
         try:
+            waits = lifecycle.why_not_yet(home.lake, home.registry, declaration)
+            if waits:
+                return dg.AssetCheckResult(passed=True, description=waits, metadata={"verdict": "no version yet"})
             result = lifecycle.decide_on_retraining(
                 home.lake,
                 home.registry,

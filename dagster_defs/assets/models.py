@@ -27,6 +27,12 @@ from ml_assets.observing.skew import count_skew
 TRAINING_POOL = "training"
 
 
+def _no_version_yet(context: dg.AssetExecutionContext, why: str) -> dg.MaterializeResult:
+    """What a step of a model that nothing can be learned for yet comes to: it waits, and fails nobody's run."""
+    context.log.info(why)
+    return dg.MaterializeResult(metadata={"status": "no version yet", "reason": why})
+
+
 def build_lifecycle_assets(declaration: ModelDeclaration) -> list[Any]:
     """The assets of one model, generated from its declaration alone."""
     model = declaration.name
@@ -47,6 +53,8 @@ def build_lifecycle_assets(declaration: ModelDeclaration) -> list[Any]:
     @tried_again
     @metered(rows="training_rows")
     def candidate(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult:
+        if waits := lifecycle.why_not_yet(home.lake, home.registry, declaration):
+            return _no_version_yet(context, waits)
         result = lifecycle.make_candidate(
             home.lake,
             home.registry,
@@ -79,7 +87,9 @@ def build_lifecycle_assets(declaration: ModelDeclaration) -> list[Any]:
     )
     @tried_again
     @metered()
-    def evaluation(home: Home) -> dg.MaterializeResult:
+    def evaluation(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult:
+        if waits := lifecycle.why_not_yet(home.lake, home.registry, declaration):
+            return _no_version_yet(context, waits)
         version = home.registry.versions(model)[-1]
         lifecycle.evaluate_candidate(home.lake, home.registry, declaration, version, now=home.now)
         scores = home.lake.read_evaluations(model).to_pandas()
@@ -108,6 +118,8 @@ def build_lifecycle_assets(declaration: ModelDeclaration) -> list[Any]:
     @tried_again
     @metered()
     def champion(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult:
+        if waits := lifecycle.why_not_yet(home.lake, home.registry, declaration):
+            return _no_version_yet(context, waits)
         watched = lifecycle.watch_champion(home.lake, home.registry, declaration)
         if watched and watched.verdict == "roll_back":
             back = lifecycle.rollback(

@@ -14,6 +14,7 @@ from ml_assets.lifecycle.candidates import (
     make_candidate,
     run_backtest,
     watermark,
+    why_not_yet,
 )
 from ml_assets.lifecycle.champions import (
     PromotionResult,
@@ -51,5 +52,6 @@ __all__ = [
     "score_past",
     "watch_champion",
     "watermark",
+    "why_not_yet",
     "with_shadow",
 ]

@@ -10,21 +10,22 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from time import process_time
 
+import numpy as np
 import pyarrow as pa
 
 from ml_assets.declaration.model import ModelDeclaration
 from ml_assets.errors import TrainingError
-from ml_assets.fitting.training import Progress, code_version, identify, train
+from ml_assets.fitting.training import FEWEST_TRAINING_ROWS, Progress, code_version, identify, train
 from ml_assets.judging.backtesting import Backtest, backtest
 from ml_assets.judging.evaluation import overall_scores
 from ml_assets.judging.evidence import CANDIDATE, Evidence
 from ml_assets.judging.judge import Clock, judge
 from ml_assets.judging.remembered import load_evidence, question_of, save_evidence
-from ml_assets.lake.decision_rows import read_rows
+from ml_assets.lake.decision_rows import moments, numbers, read_rows
 from ml_assets.lake.results import EVALUATION_SCHEMA
 from ml_assets.lake.snapshot import Lake
 from ml_assets.lake.watermark import known_through
-from ml_assets.moments import earlier, in_utc
+from ml_assets.moments import as_datetime64, earlier, in_utc
 from ml_assets.registry.registry import Registry
 from ml_assets.registry.versions import Version
 
@@ -50,6 +51,35 @@ def watermark(lake: Lake, declaration: ModelDeclaration) -> datetime:
     if through is None:
         raise TrainingError(f"{declaration.training_set} has no rows yet; land data and run dbt build")
     return through
+
+
+def why_not_yet(lake: Lake, registry: Registry, declaration: ModelDeclaration) -> str | None:
+    """Why a model that never had a version cannot have one yet, as a sentence: too little has landed. None if it can be
+    trained, or if it has a version already.
+
+    The beginning of a domain is no failure: what can be built of it is built, and the others go on.
+
+    Raises:
+        LakeError: if what is published cannot be read.
+    """
+    if registry.versions(declaration.name):
+        return None
+    published, table = lake.open(), declaration.training_set
+    through = known_through(published, declaration) if table in published.tables() else None
+    if through is None:
+        return f"{table} has no published rows yet; land data and build"
+    read = published.read(table, [declaration.decision_at, declaration.label, declaration.label_known_at])
+    decided_at, known_at = moments(read[declaration.decision_at]), moments(read[declaration.label_known_at])
+    is_known = ~np.isnan(numbers(read[declaration.label])) & ~np.isnat(known_at)
+    cut = as_datetime64(earlier(through, declaration.evaluation.window))
+    to_learn, to_judge = int((is_known & (known_at <= cut)).sum()), int((is_known & (decided_at > cut)).sum())
+    if to_learn >= FEWEST_TRAINING_ROWS and to_judge:
+        return None
+    return (
+        f"{to_learn:,} rows of {table} have a {declaration.label} that was known before the evaluation window began "
+        f"({cut.item():%Y-%m-%d %H:%M} UTC; at least {FEWEST_TRAINING_ROWS} are needed), and {to_judge:,} decisions "
+        "since then have one; land more history, or shorten evaluation.window"
+    )
 
 
 def make_candidate(

@@ -380,3 +380,25 @@ def test_nothing_reads_the_clock_but_the_log(life: Life, declaration: ModelDecla
         lifecycle.decide_and_promote(life.registry, life.log, declaration, kept, now=no_clock).decision.verdict
         == "kept"
     )
+
+
+def test_a_model_that_nothing_can_be_learned_for_yet_waits_and_says_what_for(
+    tmp_path: Path, frame: pd.DataFrame, registry: Registry, declaration: ModelDeclaration
+) -> None:
+    nothing = Lake(tmp_path / "nowhere")
+    unpublished = lifecycle.why_not_yet(nothing, registry, declaration)
+    assert unpublished is not None
+    assert "has no published rows yet" in unpublished
+
+    young = publish(tmp_path / "young", frame.sort_values("decided_at").head(30))
+    few = lifecycle.why_not_yet(young, registry, declaration)
+    assert few is not None
+    assert "at least 50 are needed" in few
+
+    assert lifecycle.why_not_yet(publish(tmp_path / "grown", frame), registry, declaration) is None
+
+
+def test_a_model_that_had_a_version_does_not_wait_in_silence(life: Life, declaration: ModelDeclaration) -> None:
+    life.step(declaration)
+
+    assert lifecycle.why_not_yet(Lake(life.lake.root.parent / "nowhere"), life.registry, declaration) is None
