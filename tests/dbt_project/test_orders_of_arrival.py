@@ -44,7 +44,8 @@ def test_a_decision_keeps_what_it_was_answered_from_and_a_full_refresh_changes_n
 
     final = training_features(home)
     assert {flight: row for flight, row in final.items() if row != answered[flight].features} == {}
-    assert len({one.batch for one in answered.values()}) > 1
+    if seed == 0:  # in some orders all decisions fall due at once; in this one they must not, or nothing is shown
+        assert len({one.batch for one in answered.values()}) > 1
     assert min(late, corrected) > 0
     before, published = contents(home), _published(home)
     built = home.run(*BUILD, "--full-refresh")
