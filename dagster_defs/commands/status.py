@@ -100,6 +100,7 @@ def _model(
     last = next((one for one in reversed(log) if one.model == name), None)
     return {
         "domain": declaration.domain.name,
+        "decisions": _published_rows(lake, declaration.training_set),
         "champion": champion.version if champion else None,
         "trained_through": champion.trained_through if champion else None,
         "training_rows": champion.training_rows if champion else None,
@@ -119,6 +120,10 @@ def _model(
         else None,
         "service": _service(home, declaration, landed, now),
     }
+
+
+def _published_rows(lake: Snapshot, table: str) -> int:
+    return lake.rows(table) if table in lake.tables() else 0
 
 
 def champion_of(home: HomeFolder, log: tuple[LoggedDecision, ...], model: str) -> Version | None:
@@ -155,7 +160,7 @@ def _next(answer: dict[str, Any]) -> str | None:
         )
     if answer["registry"]:
         return "nothing is trained or promoted until the registry can be read; the champions last seen predict"
-    bare = [name for name, model in answer["models"].items() if model["champion"] is None]
+    bare = [name for name, model in answer["models"].items() if model["champion"] is None and model["decisions"]]
     return f"no champion yet of {', '.join(bare)}: perennial run, or the job refresh" if bare else None
 
 
