@@ -54,7 +54,7 @@ def show_status(answer: dict[str, Any], console: Console) -> None:
     for incident in answer["incidents"]:
         console.print(f"  [red]open since {_moment(incident['since'])}[/] {incident['title']}", soft_wrap=True)
     for name, model in answer["models"].items():
-        without = "has no champion yet" if model["decisions"] else "has no champion yet: there are no decisions to learn from"
+        without = "has no champion yet" + ("" if model["decisions"] else ": there are no decisions to learn from")
         _show_model(name, model, console, "its champion is not known" if answer["registry"] else without)
 
 
