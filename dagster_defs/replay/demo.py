@@ -88,8 +88,8 @@ def demonstrate(
     spent = time.monotonic() - began
     say(f"[bold]{spent:4.0f} s  Somebody deploys version {bad} past every gate: it has learned nothing[/]")
     live(
-        start + timedelta(days=21),
-        "A week lands, is predicted, and its outcomes become known",
+        start + timedelta(days=24),
+        "Ten days land, are predicted, and the outcomes of seven whole ones become known",
         land_changed,
     )
     last = _champion(home, model)
