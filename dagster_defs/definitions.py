@@ -14,12 +14,13 @@ from dagster_defs.assets.checks import build_lifecycle_checks, check_keys
 from dagster_defs.assets.costs import build_budget_check
 from dagster_defs.assets.models import build_lifecycle_assets
 from dagster_defs.assets.priorities import SCORING_PRIORITY, TRAINING_PRIORITY, priority_tags
-from dagster_defs.assets.warehouse import build_dbt_assets, build_dbt_resource, landing_sources
+from dagster_defs.assets.warehouse import build_dbt_assets, landing_sources
 from dagster_defs.automation.abandoned import build_abandoned_sensor
 from dagster_defs.automation.bad_day import build_failure_sensors, build_fallback_job, build_late_sensor
 from dagster_defs.automation.landing import build_landing_sensor
 from dagster_defs.automation.lateness import build_service_sensor
 from dagster_defs.automation.lifecycle import build_automation_sensor
+from dagster_defs.dbt import build_dbt
 from dagster_defs.manifest import manifest_path
 from dagster_defs.resources import build_home
 from dagster_defs.settings import Settings
@@ -103,7 +104,7 @@ def build_definitions(settings: Settings, models: Sequence[str] | None = None) -
         ],
         executor=dg.in_process_executor,
         resources={
-            "dbt": build_dbt_resource(settings),
+            "dbt": build_dbt(settings),
             "home": build_home(settings),
             "span": Span.configure_at_launch(),
         },

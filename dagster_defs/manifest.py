@@ -27,7 +27,7 @@ def manifest_path(settings: Settings) -> Path:
         PerennialError: if dbt cannot parse the project; dbt's own message is in it.
     """
     path = settings.dbt_project / "target" / "manifest.json"
-    if not path.exists() or path.stat().st_mtime < _newest_source(settings.dbt_project) or not _is_whole(path):
+    if not path.exists() or path.stat().st_mtime < newest_source(settings.dbt_project) or not _is_whole(path):
         _parse(settings)
     return path
 
@@ -59,7 +59,7 @@ def _is_whole(path: Path) -> bool:
     return False
 
 
-def _newest_source(project: Path) -> float:
+def newest_source(project: Path) -> float:
     """When a source was last written, or one added or taken away: a folder's own time tells of that."""
     newest = 0.0
     for folder, folders, files in os.walk(project):

@@ -5,21 +5,22 @@ and what is held back when the budget is used up (`ml_assets.deciding.retraining
 """
 
 import functools
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import dagster as dg
 
+from dagster_defs.dbt import INDIRECT_SELECTION, Dbt, setting
 from dagster_defs.resources import Home
 
 COSTS = "mon_run__costs"
 BUDGET = "within_budget"
 INCIDENT = "budget"
+# As a dbt in a shell calls it.
+DBT_START = "dbt start"
 # dbt's hooks read these (macros/publishing/costs.sql).
 _RUN, _JOB = "PERENNIAL_RUN", "PERENNIAL_JOB"
-_TESTS = "DBT_INDIRECT_SELECTION"  # dbt's own
 
 
 def metered(rows: str = "dagster/row_count", size: str = "written_bytes") -> Callable[[Any], Any]:
@@ -42,23 +43,17 @@ def metered(rows: str = "dagster/row_count", size: str = "written_bytes") -> Cal
 
 
 @contextmanager
-def dbt_works_for(context: dg.AssetExecutionContext | dg.OpExecutionContext) -> Iterator[None]:
-    """A dbt process that is started within writes its costs under this run.
+def dbt_works_for(context: dg.AssetExecutionContext | dg.OpExecutionContext, dbt: Dbt, home: Home) -> Iterator[None]:
+    """dbt, if run within, writes its costs under this run; its start is metered apart.
 
     It runs the tests of what it builds, and of these only those whose other tables stand already: a domain's test that
     looks at the door's table too is the domain's to run.
     """
-    given = {_RUN: context.run_id, _JOB: job_name(context), _TESTS: "buildable"}
-    before = {name: os.environ.get(name) for name in given}
-    os.environ.update(given)
-    try:
+    if not dbt.is_started:
+        with home.ledger.metered(context.run_id, job_name(context), DBT_START):
+            dbt.start()
+    with setting({_RUN: context.run_id, _JOB: job_name(context), INDIRECT_SELECTION: "buildable"}):
         yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 def job_name(context: dg.AssetExecutionContext | dg.OpExecutionContext) -> str:

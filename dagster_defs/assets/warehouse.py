@@ -5,22 +5,20 @@ table's name, but for the door, and for the sources of the lake, which stand for
 """
 
 import json
-import re
-import shutil
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
-from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtCliResource, DbtProject, dbt_assets
+from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtProject, dbt_assets
 
 from dagster_defs.assets.backfill import Span, backfill_arguments
 from dagster_defs.assets.costs import dbt_works_for
 from dagster_defs.assets.freshness import freshness
 from dagster_defs.assets.retries import SECONDS_BETWEEN_DBT, trying_again
+from dagster_defs.dbt import Dbt
 from dagster_defs.levels import LAKE_SOURCE, LAKE_TABLES, LAST_STEP
-from dagster_defs.manifest import dbt_executable
 from dagster_defs.resources import Home
 from dagster_defs.settings import Settings
 from ml_assets.declaration.domains import CORE, DomainTables, domain_of, is_landing
@@ -30,9 +28,6 @@ from ml_assets.lake.snapshot import Lake, Part
 WAREHOUSE_POOL = "warehouse"
 # The table that looks at every file which has landed.
 DOOR = dg.AssetKey(["stg_landing__files"])
-# dagster-dbt gives every invocation of dbt a folder of its own in dbt's target folder: <op>-<run>-<invocation>.
-_INVOCATION = re.compile(r"(\w+-[0-9a-f]{7}-)?[0-9a-f]{7}")
-KEPT_INVOCATIONS = 10
 
 
 class Translator(DagsterDbtTranslator):
@@ -152,18 +147,16 @@ def _build_dbt_step(
         name=name,
         pool=WAREHOUSE_POOL,
     )
-    def dbt_project_assets(
-        context: dg.AssetExecutionContext, dbt: DbtCliResource, home: Home, span: Span
-    ) -> Iterator[Any]:
+    def dbt_project_assets(context: dg.AssetExecutionContext, dbt: Dbt, home: Home, span: Span) -> Iterator[Any]:
         # Unit tests try the code, not the data: they run where the code changes, in `make test` and in a shell.
         began = home.now()
         made = context.selected_asset_keys
         anew = backfill_arguments(context, home, span)
         with trying_again(SECONDS_BETWEEN_DBT):
-            with dbt_works_for(context):
-                build = dbt.cli(["build", "--exclude-resource-type", "unit_test", *anew], context=context)
-            forget_earlier_invocations(build.target_path)
-            yield from _when_published(build.stream(), home.lake)
+            with dbt_works_for(context, dbt, home):
+                build = dbt.build(["--exclude-resource-type", "unit_test", *anew], context)
+            yield from _as_published(build.events(context), home.lake)
+            build.raise_if_failed()
         if DOOR in made:
             home.due.note_look(began)
         looked = home.due.last_look()
@@ -175,30 +168,16 @@ def _build_dbt_step(
     return dbt_project_assets
 
 
-def forget_earlier_invocations(present: Path) -> None:
-    """Removes what earlier invocations of dbt have left beside the present one (logs, artifacts), but for the last."""
-    beside = [one for one in present.parent.glob("*") if one.is_dir() and _INVOCATION.fullmatch(one.name)]
-    for folder in sorted(beside, key=lambda one: one.stat().st_mtime, reverse=True)[KEPT_INVOCATIONS:]:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _when_published(events: Iterable[Any], lake: Lake) -> Iterator[Any]:
-    """dbt's events, those of published tables with what the catalog says of them, once dbt has written it."""
-    held: list[Any] = []
-    try:
-        for event in events:
-            if isinstance(event, dg.Output):
-                held.append(event)
-            else:
-                yield event
-    except Exception:
-        yield from held
-        raise
+def _as_published(events: Iterable[Any], lake: Lake) -> Iterator[Any]:
+    """dbt's events, those of published tables with what the catalog says of them."""
     published: dict[str, list[Part]] = {}
     for part in lake.open().catalog:
         published.setdefault(part.table, []).append(part)
-    for event in held:
-        parts = published.get(event.metadata["unique_id"].text.split(".")[-1], [])
+    for event in events:
+        if not isinstance(event, dg.Output):
+            yield event
+            continue
+        parts = published.get(str(event.metadata["unique_id"].value).split(".")[-1], [])
         yield event.with_metadata({**event.metadata, **_published_metadata(parts)}) if parts else event
 
 
@@ -209,15 +188,6 @@ def _published_metadata(parts: Sequence[Part]) -> dict[str, Any]:
         "published_bytes": sum(part.bytes for part in parts),
         "newest_part": parts[-1].file,
     }
-
-
-def build_dbt_resource(settings: Settings) -> DbtCliResource:
-    return DbtCliResource(
-        project_dir=str(settings.dbt_project),
-        profiles_dir=str(settings.dbt_project),
-        dbt_executable=dbt_executable(),
-        target=settings.dbt_target,
-    )
 
 
 def landing_sources(manifest: Mapping[str, Any]) -> list[dg.AssetSpec]:

@@ -11,12 +11,12 @@ from datetime import timedelta
 from typing import Any
 
 import dagster as dg
-from dagster_dbt import DbtCliResource
 
 from dagster_defs.assets.answers import answer_landing
 from dagster_defs.assets.costs import dbt_works_for
 from dagster_defs.assets.priorities import ASKED_BY_TAG, SCORING_PRIORITY, priority_tags
-from dagster_defs.assets.warehouse import WAREHOUSE_POOL, forget_earlier_invocations
+from dagster_defs.assets.warehouse import WAREHOUSE_POOL
+from dagster_defs.dbt import Dbt
 from dagster_defs.resources import Home
 from ml_assets import lifecycle
 from ml_assets.declaration.domains import DomainTables
@@ -37,17 +37,14 @@ def build_fallback_job(declarations: Mapping[str, ModelDeclaration]) -> dg.JobDe
             spines.setdefault(one.domain.name, set()).add(one.spine)
 
     @dg.op(pool=WAREHOUSE_POOL, description="dbt builds only what the due decisions need, domain by domain.")
-    def due_decisions(context: dg.OpExecutionContext, dbt: DbtCliResource, home: Home) -> list[str]:
+    def due_decisions(context: dg.OpExecutionContext, dbt: Dbt, home: Home) -> list[str]:
         built = []
         for domain, tables in sorted(spines.items()):
             began = home.now()
             selected = [f"+{table}" for table in sorted(tables)]
-            with dbt_works_for(context):
-                build = dbt.cli(
-                    ["build", "--exclude-resource-type", "unit_test", "--select", *selected], raise_on_error=False
-                ).wait()
-            forget_earlier_invocations(build.target_path)
-            if not build.is_successful():
+            with dbt_works_for(context, dbt, home):
+                build = dbt.build(["--exclude-resource-type", "unit_test", "--select", *selected], context)
+            if not build.is_successful:
                 context.log.warning(
                     f"{domain}: the due decisions themselves did not pass: answering those that were published before"
                 )

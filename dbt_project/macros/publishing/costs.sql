@@ -1,6 +1,7 @@
 {#
     What an invocation cost, one line per model, written beside what Python's assets write: `lake/costs/<date>-<invocation>.jsonl`.
-    The CPU seconds are those of the whole dbt process, shared out by the time that each model and its tests took, as DuckDB works on several at once.
+    The CPU seconds are those of the whole process while dbt works, shared out by the time that each model and its tests took, as DuckDB works on several at once.
+    The start of a dbt in a shell is a line of its own; within a run of Dagster, which starts dbt once, Python writes that line.
 #}
 
 {% macro cpu_seconds_query() -%}
@@ -69,7 +70,7 @@
         lines as (
             select asset, outcome, wall_seconds, cpu_seconds, row_count as "rows", byte_count as "bytes" from assets left join sizes using (asset)
             union all
-            select 'dbt start', 'success', null, start_seconds, null, null from process where start_seconds is not null
+            select 'dbt start', 'success', null, start_seconds, null, null from process where start_seconds is not null and '{{ env_var('PERENNIAL_RUN', '') }}' = ''
         )
         select
             '{{ run }}' as run, '{{ env_var('PERENNIAL_JOB', 'dbt ' ~ flags.WHICH) }}' as job, asset, outcome, '{{ began }}' as began_at,

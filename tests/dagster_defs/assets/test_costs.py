@@ -8,6 +8,7 @@ import dagster as dg
 import pytest
 
 from dagster_defs.assets.costs import BUDGET, COSTS, build_budget_check, dbt_works_for, metered
+from dagster_defs.dbt import Dbt
 from dagster_defs.resources import Home
 from ml_assets.lake.ledger import Cost
 
@@ -26,7 +27,11 @@ def spend(home: Home, seconds: float) -> None:
     home.ledger.record(Cost("run", "refresh", "prices", "success", now.isoformat(), 1.0, seconds), now=now)
 
 
-def test_a_step_is_metered_under_its_run_and_job_whether_it_succeeds_or_not(home: Home) -> None:
+def test_a_step_is_metered_under_its_run_and_job_whether_it_succeeds_or_not(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Dbt, "start", lambda _: None)
+
     @dg.asset(key=["shop", "good"])
     @metered()
     def good(home: Home) -> dg.MaterializeResult:
@@ -35,7 +40,7 @@ def test_a_step_is_metered_under_its_run_and_job_whether_it_succeeds_or_not(home
     @dg.asset(key=["shop", "bad"])
     @metered(rows="training_rows")
     def bad(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult:
-        with dbt_works_for(context):
+        with dbt_works_for(context, Dbt(project_dir=str(tmp_path), target="here"), home):
             assert os.environ["PERENNIAL_RUN"] == context.run_id
         raise ValueError("out of stock")
 
@@ -46,6 +51,7 @@ def test_a_step_is_metered_under_its_run_and_job_whether_it_succeeds_or_not(home
     found = {cost.asset: cost for cost in home.ledger.read()}
     assert (found["shop/good"].outcome, found["shop/good"].rows, found["shop/good"].bytes) == ("success", 12, 345)
     assert (found["shop/bad"].outcome, found["shop/bad"].rows) == ("failure", None)
+    assert found["dbt start"].outcome == "success"
     assert {(cost.run, cost.job) for cost in found.values()} == {(result.run_id, "assets")}
     assert "PERENNIAL_RUN" not in os.environ
 

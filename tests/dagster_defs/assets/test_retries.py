@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pytest
-from dagster_dbt.errors import DagsterDbtCliRuntimeError
 
 from dagster_defs.assets.retries import MOST_RETRIES, tried_again
+from dagster_defs.dbt import DbtBuild
 from ml_assets.errors import ChampionChanged, ScoringError
 
 LOCKED = 'IO Error: Could not set lock on file "warehouse.duckdb": Conflicting lock is held in dbt (PID 7)'
@@ -64,24 +63,21 @@ def test_what_would_fail_again_fails_at_once_and_as_it_was_raised(error: Excepti
     assert not [event for event in result.all_events if event.event_type_value == "STEP_UP_FOR_RETRY"]
 
 
-class Dbt:
+class Busy:
     """In dbt's place: every invocation ends with the next error, or with none when there are no more."""
+
+    is_started = True
 
     def __init__(self, *errors: str) -> None:
         self.errors, self.invocations = list(errors), 0
-        self.target_path = Path("nowhere") / "target"
 
-    def cli(self, *_: Any, **__: Any) -> Dbt:
+    def build(self, *_: Any) -> DbtBuild:
         self.invocations += 1
-        return self
-
-    def stream(self) -> Iterator[Any]:
-        yield from ()
-        if self.errors:
-            raise DagsterDbtCliRuntimeError(description=f"The dbt CLI process failed.\n\n{self.errors.pop(0)}")
+        errors = [self.errors.pop(0)] if self.errors else []
+        return DbtBuild("dbt build", not errors, (), errors, Path("nowhere"))
 
 
-def build(definitions: dg.Definitions, dbt: Dbt) -> dg.ExecuteInProcessResult:
+def build(definitions: dg.Definitions, dbt: Busy) -> dg.ExecuteInProcessResult:
     """Runs dbt's assets alone, with another dbt."""
     (assets,) = [
         one for one in definitions.assets or () if isinstance(one, dg.AssetsDefinition) and one.op.name == "dbt"
@@ -96,21 +92,21 @@ def build(definitions: dg.Definitions, dbt: Dbt) -> dg.ExecuteInProcessResult:
 
 @pytest.mark.parametrize("error", [TEST_FAILED, CONTRACT_BROKEN])
 def test_what_dbt_says_no_to_is_not_asked_again(definitions: dg.Definitions, error: str) -> None:
-    dbt = Dbt(error)
+    dbt = Busy(error)
 
     assert not build(definitions, dbt).success
     assert dbt.invocations == 1
 
 
 def test_a_warehouse_that_somebody_has_is_asked_for_again(definitions: dg.Definitions) -> None:
-    dbt = Dbt(LOCKED, TEST_FAILED)
+    dbt = Busy(LOCKED, TEST_FAILED)
 
     assert not build(definitions, dbt).success
     assert dbt.invocations == 2
 
 
 def test_a_warehouse_that_is_never_free_is_given_up(definitions: dg.Definitions) -> None:
-    dbt = Dbt(*[LOCKED] * 10)
+    dbt = Busy(*[LOCKED] * 10)
 
     assert not build(definitions, dbt).success
     assert dbt.invocations == MOST_RETRIES + 1
