@@ -8,6 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from ml_assets.declaration.domains import DomainTables
 from tests.end_to_end.real_homes import MODELS, RealHome, copy_project, declare
 
 pytestmark = pytest.mark.slow
@@ -149,11 +150,10 @@ def test_a_home_built_at_once_in_a_shell_is_the_home_that_grew(
     built = at_once.dbt("build")
 
     assert built.returncode == 0, built.stdout
-    of_models = {
-        part["table"]
-        for part in day_later.catalog()
-        if part["table"].startswith(("fct_model", "mon_model", "mon_feature", "mon_prediction"))
-    }
+    of_models = {"fct_model__evaluations", "fct_model__decisions"}
+    for domain in ("flights", "households"):
+        tables = DomainTables(domain)
+        of_models |= {tables.predictions, tables.performance, tables.feature_drift, tables.prediction_drift}
     assert lines_without(at_once, *of_models) == lines_without(day_later, *of_models)
 
 

@@ -97,7 +97,6 @@ class Moment:
 
     longest: float
     marker: Callable[[RealHome], Marker] | None = None
-    whole_group: bool = True
 
 
 def after_start(seconds: float, times: int) -> list[Moment]:
@@ -140,10 +139,7 @@ def kill(program: Program, home: RealHome, moment: Moment, chance: random.Random
     try:
         process.wait(timeout=chance.uniform(0.0, moment.longest))
     except subprocess.TimeoutExpired:
-        if moment.whole_group:
-            os.killpg(process.pid, signal.SIGKILL)
-        else:
-            process.kill()
+        os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         return True
     return False

@@ -72,12 +72,10 @@ def while_training(usual: dict[str, float]) -> list[Moment]:
 
 
 def while_running_a_job(usual: dict[str, float]) -> list[Moment]:
-    """The job alone dies in two of these: dbt goes on for a while."""
     return [
-        Moment(usual["dbt_flights"], begins("dbt_flights"), whole_group=False),
+        Moment(usual["dbt_flights"], begins("dbt_flights")),
         *after_start(usual["all"], 1),
-        Moment(usual["dbt_flights_2"], begins("dbt_flights_2")),
-        Moment(usual["dbt_flights_2"], begins("dbt_flights_2"), whole_group=False),
+        *[Moment(usual["dbt_flights_2"], begins("dbt_flights_2"))] * 2,
     ]
 
 
