@@ -1,34 +1,13 @@
 {{ config(unique_key=['destination', 'known_at']) }}
-{%- set changed_from = changed_from() %}
-{%- set measures = [
-    'waiting_flights',
-    'waiting_since_minutes',
-    'outcomes',
-    'late_outcomes',
-    'arrivals',
-    'arrival_delay_minutes',
-    'en_route_delay_minutes',
-] %}
-
-with
-
-events as (
-
-    select
-        destination,
-        known_at,
-        {{ measures | join(',\n        ') }}
-    from {{ ref('int_flights__events') }}
-    where
-        known_at >= {{ changed_from }}
-        and ({{ measures | join(' != 0 or ') }} != 0)
-
-),
-
-accumulated as (
-
-    {{ accumulate('events', keys=['destination'], measures=measures, changed_from=changed_from) }}
-
-)
-
-select * from accumulated
+{{ traffic(
+    keys=['destination'],
+    measures=[
+        'waiting_flights',
+        'waiting_since_minutes',
+        'outcomes',
+        'late_outcomes',
+        'arrivals',
+        'arrival_delay_minutes',
+        'en_route_delay_minutes',
+    ],
+) }}

@@ -1,39 +1,18 @@
 {{ config(unique_key=['network', 'known_at']) }}
-{%- set changed_from = changed_from() %}
-{%- set measures = [
-    'waiting_flights',
-    'waiting_since_minutes',
-    'long_waiting_flights',
-    'departures',
-    'departure_delay_minutes',
-    'delayed_departures',
-    'outcomes',
-    'late_outcomes',
-    'arrivals',
-    'arrival_delay_minutes',
-    'en_route_delay_minutes',
-    'cancellations',
-] %}
-
-with
-
-events as (
-
-    select
-        'all' as network,
-        known_at,
-        {{ measures | join(',\n        ') }}
-    from {{ ref('int_flights__events') }}
-    where
-        known_at >= {{ changed_from }}
-        and ({{ measures | join(' != 0 or ') }} != 0)
-
-),
-
-accumulated as (
-
-    {{ accumulate('events', keys=['network'], measures=measures, changed_from=changed_from) }}
-
-)
-
-select * from accumulated
+{{ traffic(
+    constant_key='network',
+    measures=[
+        'waiting_flights',
+        'waiting_since_minutes',
+        'long_waiting_flights',
+        'departures',
+        'departure_delay_minutes',
+        'delayed_departures',
+        'outcomes',
+        'late_outcomes',
+        'arrivals',
+        'arrival_delay_minutes',
+        'en_route_delay_minutes',
+        'cancellations',
+    ],
+) }}

@@ -1,38 +1,17 @@
 {{ config(unique_key=['origin', 'known_at']) }}
-{%- set changed_from = changed_from() %}
-{%- set measures = [
-    'waiting_flights',
-    'waiting_since_minutes',
-    'long_waiting_flights',
-    'departures',
-    'departure_delay_minutes',
-    'delayed_departures',
-    'outcomes',
-    'late_outcomes',
-    'arrivals',
-    'arrival_delay_minutes',
-    'en_route_delay_minutes',
-] %}
-
-with
-
-events as (
-
-    select
-        origin,
-        known_at,
-        {{ measures | join(',\n        ') }}
-    from {{ ref('int_flights__events') }}
-    where
-        known_at >= {{ changed_from }}
-        and ({{ measures | join(' != 0 or ') }} != 0)
-
-),
-
-accumulated as (
-
-    {{ accumulate('events', keys=['origin'], measures=measures, changed_from=changed_from) }}
-
-)
-
-select * from accumulated
+{{ traffic(
+    keys=['origin'],
+    measures=[
+        'waiting_flights',
+        'waiting_since_minutes',
+        'long_waiting_flights',
+        'departures',
+        'departure_delay_minutes',
+        'delayed_departures',
+        'outcomes',
+        'late_outcomes',
+        'arrivals',
+        'arrival_delay_minutes',
+        'en_route_delay_minutes',
+    ],
+) }}

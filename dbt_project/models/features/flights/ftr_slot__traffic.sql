@@ -1,35 +1,11 @@
 {{ config(unique_key=['carrier', 'origin', 'destination', 'departure_hour', 'known_at']) }}
-{%- set changed_from = changed_from() %}
-{%- set measures = [
-    'outcomes',
-    'late_outcomes',
-    'arrivals',
-    'arrival_delay_minutes',
-    'elapsed_minutes',
-] %}
-
-with
-
-events as (
-
-    select
-        carrier,
-        origin,
-        destination,
-        departure_hour,
-        known_at,
-        {{ measures | join(',\n        ') }}
-    from {{ ref('int_flights__events') }}
-    where
-        known_at >= {{ changed_from }}
-        and ({{ measures | join(' != 0 or ') }} != 0)
-
-),
-
-accumulated as (
-
-    {{ accumulate('events', keys=['carrier', 'origin', 'destination', 'departure_hour'], measures=measures, changed_from=changed_from) }}
-
-)
-
-select * from accumulated
+{{ traffic(
+    keys=['carrier', 'origin', 'destination', 'departure_hour'],
+    measures=[
+        'outcomes',
+        'late_outcomes',
+        'arrivals',
+        'arrival_delay_minutes',
+        'elapsed_minutes',
+    ],
+) }}
