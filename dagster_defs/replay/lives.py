@@ -70,7 +70,8 @@ class ReplayReport:
     """A model's replayed life beside two others, never trained again and trained at every step, and its baselines,
     fitted at every step.
 
-    `why_not_judged` is None unless nothing could be judged; then there are no lives.
+    `outcome_days` is how long after a decision its outcome was known (the median). `why_not_judged` is None unless
+    nothing could be judged; then there are no lives.
     """
 
     model: str
@@ -82,6 +83,7 @@ class ReplayReport:
     confidence: float
     rows: int
     days: int
+    outcome_days: float
     start: str
     through: str
     lives: tuple[Life, ...]
@@ -147,6 +149,7 @@ def compare_lives(
         confidence=declaration.gates.confidence,
         rows=len(judged.rows) if judged else 0,
         days=len(judged.rows.day[1]) if judged else 0,
+        outcome_days=_outcome_days(judged.rows) if judged else 0.0,
         start=text_of(in_utc(start)),
         through=text_of(in_utc(end)),
         **(
@@ -218,6 +221,10 @@ def _figures(judged: _Judged, declaration: ModelDeclaration, versions: int) -> d
         "baselines": tuple(life(name, judged.trainings) for name in judged.baselines),
         "differences": tuple(difference(name) for name in answers if name != LIVING),
     }
+
+
+def _outcome_days(rows: DecisionRows) -> float:
+    return round(float(np.median((rows.label_known_at - rows.decision_at) / np.timedelta64(1, "D"))), 1)
 
 
 def write_report(home: Path, reports: Sequence[ReplayReport]) -> Path:

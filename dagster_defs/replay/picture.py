@@ -44,7 +44,7 @@ def course_pictures(report: ReplayReport) -> dict[str, str]:
             "at": _milliseconds(day),
             "value": value,
         }
-        for _, life in lines
+        for _, life in reversed(lines)  # what is drawn last lies on top
         for day, value in life.by_window
         if isfinite(value)
     ]
@@ -106,7 +106,7 @@ def difference_pictures(report: ReplayReport) -> dict[str, str]:
     ]
     if not rows:
         return {}
-    title = "How much better the living model was than others"
+    title = "How much better the living model was"
     how = f"{_metric_title(report)}{_unit(report)}, {100 * report.confidence:g} % intervals"
     told = f"{how}: than {', '.join(str(row['life']) for row in rows)}. Left of zero it was worse."
 

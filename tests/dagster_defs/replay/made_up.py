@@ -66,6 +66,7 @@ def report(
         "confidence": 0.9,
         "rows": 1200,
         "days": 42,
+        "outcome_days": 0.4,
         "start": "2030-04-01T00:00:00Z",
         "through": "2030-05-13T00:00:00Z",
         "lives": (

@@ -85,6 +85,11 @@ def test_nothing_judged_is_said_without_a_picture_or_a_table() -> None:
     assert "<table" not in page
 
 
+def test_intervals_over_slow_outcomes_are_shown_with_a_caveat(page: str) -> None:
+    assert "may be too narrow" not in page
+    assert "Outcomes become known 28 days after a decision" in replay_page([report(outcome_days=28.0)])
+
+
 def test_several_models_stand_on_one_page() -> None:
     page = replay_page([report(), report(model="refunds", title="Refunds", windows=1)])
     assert page.count("<h2") == 2
