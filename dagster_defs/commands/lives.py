@@ -95,7 +95,7 @@ def replay(
         for life in (*reports[-1].lives, *reports[-1].baselines):
             console.print(f"  {name} {life.name:10} {reports[-1].metric} {life.value:.4f}  {life.trainings} trainings")
         for claim in conclude(reports[-1]):
-            console.print(f"  {claim.text}", highlight=False)
+            console.print(f"  {claim.text}", highlight=False, markup=False)
     console.print(f"report: [bold]{write_report(place, reports)}[/]")
 
 

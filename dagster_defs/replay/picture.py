@@ -110,9 +110,9 @@ def difference_pictures(report: ReplayReport) -> dict[str, str]:
     how = f"{_metric_title(report)}{_unit(report)}, {100 * report.confidence:g} % intervals"
     told = f"{how}: than {', '.join(str(row['life']) for row in rows)}. Left of zero it was worse."
 
-    def draw(alt: Any, _: int) -> Any:
+    def draw(alt: Any, width: int) -> Any:
         base = alt.Chart(alt.Data(values=rows)).encode(y=alt.Y("life:N", sort=None, axis=None))
-        bound = alt.X("low:Q", axis=alt.Axis(tickCount=4), title="← worse · better →")
+        bound = alt.X("low:Q", axis=alt.Axis(tickCount=4 if width > 500 else 3), title="← worse · better →")
         zero = alt.Chart(alt.Data(values=[{"zero": 0}])).mark_rule(color=_INK, strokeWidth=1.5).encode(x="zero:Q")
         names = base.encode(x=alt.value(4), text=alt.Text("life:N"))
         text: dict[str, Any] = {"align": "left", "dy": -14, "fontSize": 13}
