@@ -44,7 +44,7 @@ def course_pictures(report: ReplayReport) -> dict[str, str]:
             "at": _milliseconds(day),
             "value": value,
         }
-        for _, life in reversed(lines)  # what is drawn last lies on top
+        for _, life in lines  # what is dashed is drawn later: what lies below shows through
         for day, value in life.by_window
         if isfinite(value)
     ]
