@@ -38,7 +38,9 @@ def replay(
     """Live through a stretch of the past, step by step and untouched, and report on it."""
     import shutil
 
-    from dagster_defs.replay.replay import STEPS, compare_lives, read_steps, replay_steps, write_report
+    from dagster_defs.replay.conclusion import conclude
+    from dagster_defs.replay.lives import compare_lives, write_report
+    from dagster_defs.replay.replay import STEPS, read_steps, replay_steps
     from dagster_defs.replay.replay import replay as live_through
     from dagster_defs.resources import build_home
 
@@ -90,8 +92,10 @@ def replay(
                     lambda what, done, of, name=name, bar=bar: bar.update(f"{name}: {what} {done}/{of}"),
                 )
             )
-        for life in reports[-1].lives:
+        for life in (*reports[-1].lives, *reports[-1].baselines):
             console.print(f"  {name} {life.name:10} {reports[-1].metric} {life.value:.4f}  {life.trainings} trainings")
+        for claim in conclude(reports[-1]):
+            console.print(f"  {claim.text}", highlight=False, markup=False)
     console.print(f"report: [bold]{write_report(place, reports)}[/]")
 
 

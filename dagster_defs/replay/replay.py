@@ -1,8 +1,8 @@
 """A stretch of the past lived again: it lands piece by piece, and the same assets and conditions do the rest.
 
-What belongs here: the loop, and what is compared afterwards. What does not: any decision; they are made where they are
-made in daily life, and Dagster's own evaluation of the automation conditions says what is requested. Only the waiting
-is left out: the clock is the data's.
+What belongs here: the loop. What does not: what is compared afterwards (`lives.py`), and any decision; they are made
+where they are made in daily life, and Dagster's own evaluation of the automation conditions says what is requested.
+Only the waiting is left out: the clock is the data's.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from itertools import takewhile
@@ -18,24 +18,12 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-import numpy as np
-import pyarrow as pa
-import pyarrow.compute
 
 from dagster_defs.definitions import SCORE_JOB, build_definitions
-from dagster_defs.resources import Home
 from dagster_defs.running import ANY_ASSETS, instance_of, run_job
 from dagster_defs.settings import Settings
-from ml_assets import lifecycle
-from ml_assets.declaration.model import ModelDeclaration
-from ml_assets.judging.backtesting import Backtest
-from ml_assets.lake.files import write_whole
-from ml_assets.measuring.metrics import Floats, measure
-from ml_assets.measuring.windows import window_starts
 from ml_assets.moments import every as moments_every
 from ml_assets.moments import in_utc, text_of
-
-pc: Any = pyarrow.compute  # its functions are made when it is imported, where type checkers cannot see them
 
 STEPS = "replay.jsonl"
 # Conditions that follow on each other need one evaluation each; more than this many in one step is a loop.
@@ -129,100 +117,3 @@ def _cpu_seconds() -> float:
         usage.ru_utime + usage.ru_stime
         for usage in map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     )
-
-
-# --- what came of it
-
-
-@dataclass(frozen=True)
-class Life:
-    """One way of living through the year: its trainings, and the declared metric over all and by week."""
-
-    name: str
-    trainings: int
-    value: float
-    by_week: tuple[tuple[str, float], ...]
-
-
-@dataclass(frozen=True)
-class ReplayReport:
-    """A model's replayed life beside two others: never trained again, and trained at every step."""
-
-    model: str
-    title: str
-    metric: str
-    rows: int
-    start: str
-    through: str
-    lives: tuple[Life, ...]
-    decisions: tuple[Mapping[str, Any], ...]
-    training_cpu_seconds: float
-    cpu_seconds: float
-    wall_seconds: float
-
-
-def compare_lives(
-    home: Home,
-    declaration: ModelDeclaration,
-    moments: Sequence[datetime],
-    steps: Sequence[Step],
-    progress: Callable[[str, int, int], None] | None = None,
-) -> ReplayReport:
-    """The living model's predictions, and those of one frozen at the start and one trained anew at every step, on the
-    very same decisions.
-    """
-    start, end, every = moments[0], moments[-1], moments[1] - moments[0]
-
-    def relived(step: timedelta) -> Backtest:
-        return lifecycle.run_backtest(home.lake, declaration, every=step, first=start, through=end, progress=progress)
-
-    frozen, always = relived(end - start), relived(every)
-    living = home.lake.read_predictions(declaration.name, columns=["decision_key", "decision_at", "prediction"])
-    places = pc.index_in(always.rows.keys, living["decision_key"].combine_chunks())
-    judged = np.asarray(places.is_valid())
-    answers = np.full(len(always.rows), np.nan)
-    answers[judged] = living["prediction"].to_numpy()[places.filter(pa.array(judged)).to_numpy()]
-    order = pc.index_in(always.rows.keys, frozen.rows.keys).to_numpy()
-    label, decided = always.rows.label[judged], always.rows.decision_at[judged]
-    versions = [one for one in home.registry.versions(declaration.name) if in_utc(one.as_of) >= in_utc(start) - every]
-    lives = (
-        _life("living", len(versions), declaration, label, answers[judged], decided),
-        _life("every step", len(always.origins), declaration, label, always.predictions["candidate"][judged], decided),
-        _life("frozen", 1, declaration, label, frozen.predictions["candidate"][order][judged], decided),
-    )
-    log = [one for one in home.decision_log.read() if one.model == declaration.name]
-    return ReplayReport(
-        model=declaration.name,
-        title=declaration.title,
-        metric=declaration.evaluation.metric,
-        rows=int(judged.sum()),
-        start=text_of(in_utc(start)),
-        through=text_of(in_utc(end)),
-        lives=lives,
-        decisions=tuple(asdict(one) for one in log),
-        training_cpu_seconds=round(sum(one.metrics.get(lifecycle.TRAINING_COST, 0.0) for one in versions), 1),
-        cpu_seconds=round(sum(step.cpu_seconds for step in steps), 1),
-        wall_seconds=round(sum(step.wall_seconds for step in steps), 1),
-    )
-
-
-def _life(
-    name: str, trainings: int, declaration: ModelDeclaration, label: Floats, prediction: Floats, decided: Any
-) -> Life:
-    metric = declaration.evaluation.metric
-    starts = window_starts(decided, declaration.domain.window)
-    by_week = []
-    for start in np.unique(starts):
-        chosen = starts == start
-        if chosen.sum() >= declaration.domain.least_outcomes:
-            by_week.append((str(start), measure(metric, label[chosen], prediction[chosen])))
-    return Life(name, trainings, measure(metric, label, prediction), tuple(by_week))
-
-
-def write_report(home: Path, reports: Sequence[ReplayReport]) -> Path:
-    """The page, and the same figures as JSON beside it; both stand alone."""
-    from dagster_defs.replay.page import replay_page
-
-    write_whole(home / "replay.json", json.dumps([asdict(one) for one in reports], indent=1).encode())
-    write_whole(home / "replay.html", replay_page(reports).encode())
-    return home / "replay.html"

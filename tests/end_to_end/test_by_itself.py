@@ -13,7 +13,8 @@ import pytest
 from dagster_defs.automation.bad_day import FALLBACK_JOB
 from dagster_defs.definitions import REFRESH_JOB, SCORE_JOB
 from dagster_defs.manifest import manifest_path
-from dagster_defs.replay.replay import compare_lives, read_steps, replay, replay_steps, write_report
+from dagster_defs.replay.lives import compare_lives, write_report
+from dagster_defs.replay.replay import read_steps, replay, replay_steps
 from dagster_defs.resources import build_home
 from ml_assets.declaration.reader import read_declarations
 from ml_assets.feeds.nycflights13 import land
@@ -85,6 +86,8 @@ def test_a_replay_trains_when_there_is_reason_to_and_goes_on_where_it_ended(tmp_
     assert report.rows > 10_000
     assert "http" not in page.replace("http://www.w3.org", "")
     assert f"{living.value:.4f}" in page
+    assert [life.name for life in report.baselines] == [f"baseline: {one.name}" for one in declaration.baselines]
+    assert "the policy saw no reason to train a second time" in page
 
 
 def test_when_features_fail_their_checks_the_fallback_answers_and_nothing_learns(tmp_path: Path) -> None:
