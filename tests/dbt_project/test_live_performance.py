@@ -102,7 +102,10 @@ def test_the_loss_that_is_decided_on_is_the_one_that_is_shown(
     }
     table = shown(frame, task)
     overall = table[(table["metric"] == metric) & (table["slice_name"] == "overall")]
-    published = {(row.decision_date, row.decisions): row.value for row in overall.itertuples()}
+    published = {
+        (day, decisions): value
+        for day, decisions, value in zip(overall["decision_date"], overall["decisions"], overall["value"], strict=True)
+    }
     assert len(decided_on) > DAYS / 2
     assert decided_on.items() <= published.items()
     first_unknown = frame.loc[frame["label_known_at"].isna(), "decision_at"].min().normalize()
@@ -116,8 +119,10 @@ def test_so_is_every_slice_of_every_day(task: str, metric: str, seed: int) -> No
     table = shown(frame, task)
     sliced = table[(table["metric"] == metric) & (table["slice_name"] == "shop")]
     assert len(sliced) > DAYS
-    for row in sliced.itertuples():
-        own = frame[(frame["decision_at"].dt.normalize() == row.decision_date) & (frame["shop"] == row.slice_value)]
+    for row in sliced.to_dict("records"):
+        own = frame[
+            (frame["decision_at"].dt.normalize() == row["decision_date"]) & (frame["shop"] == row["slice_value"])
+        ]
         own = own[own["actual"].notna()]
         figure = measure(metric, own["actual"].to_numpy(), own["prediction"].to_numpy())
-        assert (len(own), round(figure, 6)) == (row.decisions, row.value)
+        assert (len(own), round(figure, 6)) == (row["decisions"], row["value"])
