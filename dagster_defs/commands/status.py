@@ -11,6 +11,9 @@ no pandas; a test says so. Where each figure comes from:
     checks                    lake/checks.jsonl
     late                      the levels in dbt's manifest, and when each asset was last made by lake/costs/
     last decision, in shadow  lake/decisions.jsonl, and the answers in lake/shadow_predictions/
+    skew                      lake/predictions/<model>/skew.json, as the last scoring counted it
+    unreadable                the tags of the versions in registry/mlflow.db, read without MLflow
+    cannot fire               the declaration, beside the newest published parts of the training set
 """
 
 from __future__ import annotations
@@ -26,19 +29,21 @@ from dagster_defs.levels import last_made, levels_declared, states_now
 from dagster_defs.manifest import manifest_path
 from dagster_defs.settings import Settings
 from ml_assets.deciding.shadow import line_in_shadow
+from ml_assets.deciding.unreachable import signals_that_cannot_fire
 from ml_assets.declaration.domains import DomainTables, landing_domains
 from ml_assets.declaration.reader import read_declarations
 from ml_assets.errors import RegistryUnreachable
+from ml_assets.lake.plain_columns import equals, is_known, values_of
 from ml_assets.moments import in_utc, moment_of, words_of
+from ml_assets.observing.cadence import gather_cadence
 from ml_assets.observing.incidents import all_late_tables, allowed_silence, in_words
 from ml_assets.observing.lateness import find_lateness
+from ml_assets.observing.skew_counts import last_skew
 from ml_assets.registry.reachability import check_database
+from ml_assets.registry.records import unreadable_versions
 from ml_assets.registry.versions import Version, last_seen
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
-    import pyarrow as pa
-
     from ml_assets.deciding.log import LoggedDecision
     from ml_assets.declaration.model import ModelDeclaration
     from ml_assets.lake.snapshot import Snapshot
@@ -57,6 +62,7 @@ def gather_status(settings: Settings, now: datetime | None = None) -> dict[str, 
     domains = landing_domains(manifest)
     health = _health(lake, domains)
     registry = registry_trouble(home)
+    unreadable = {} if registry else unreadable_versions(home.registry_folder / "mlflow.db")
     landed = landing_times(home.landing)
     spending = home.spending(now)
     answer: dict[str, Any] = {
@@ -77,7 +83,10 @@ def gather_status(settings: Settings, now: datetime | None = None) -> dict[str, 
         ],
         "registry": registry,
         "models": {
-            name: _model(home, lake, log, declaration, landed, now, is_known=registry is None)
+            name: {
+                **_model(home, lake, log, declaration, landed, now, is_known=registry is None),
+                "unreadable": list(unreadable.get(name, ())),
+            }
             for name, declaration in declarations.items()
         },
     }
@@ -119,7 +128,20 @@ def _model(
         if last
         else None,
         "service": _service(home, declaration, landed, now),
+        "cannot_fire": signals_that_cannot_fire(declaration, gather_cadence(lake, declaration)),
+        "skew": _skew(lake, name),
     }
+
+
+def _skew(lake: Snapshot, model: str) -> dict[str, Any] | None:
+    """How many answered decisions were compared with their rows when last scored, how many differed, and since when."""
+    skew = last_skew(lake, model)
+    if skew is None:
+        return None
+    return {
+        "compared": skew.compared, "differing": skew.differing, "unknown": skew.unknown, "first": skew.first,
+        "text": skew.text,
+    }  # fmt: skip
 
 
 def _published_rows(lake: Snapshot, table: str) -> int:
@@ -237,36 +259,17 @@ def _live(lake: Snapshot, declaration: ModelDeclaration, champion: Version) -> d
     columns = ["model", "model_version", "prediction_status", "decision_at", "prediction", "actual"]
     rows = lake.read(table, columns, parts)
     wanted = {"model": declaration.name, "model_version": champion.version, "prediction_status": "champion"}
-    own = np.logical_and.reduce([_equals(rows, *pair) for pair in wanted.items()])
-    own &= _numbers(rows["actual"].is_valid().cast("uint8")) == 1
+    own = np.logical_and.reduce([equals(rows, *pair) for pair in wanted.items()])
+    own &= is_known(rows["actual"])
     if not own.any():
         return None
-    label, made = (_numbers(rows[name].cast("float64"))[own] for name in ("actual", "prediction"))
+    label, made = (values_of(rows[name].cast("float64"))[own] for name in ("actual", "prediction"))
     return {
         "version": champion.version,
-        "days": len(np.unique(_numbers(rows["decision_at"].cast("int64"))[own] // _MICROSECONDS_A_DAY)),
+        "days": len(np.unique(values_of(rows["decision_at"].cast("int64"))[own] // _MICROSECONDS_A_DAY)),
         "decisions": int(own.sum()),
         "value": measure(declaration.evaluation.metric, label, made),
     }
-
-
-def _numbers(column: pa.ChunkedArray | pa.Array) -> npt.NDArray[Any]:
-    """The values as they lie in memory; those of nulls are anything. (pyarrow's own way to numpy imports pandas, and
-    so does comparing with a Python value.)
-    """
-    import numpy as np
-
-    array = column.combine_chunks() if hasattr(column, "combine_chunks") else column
-    values = np.frombuffer(array.buffers()[1], dtype=str(array.type).replace("double", "float64"))
-    return values[array.offset : array.offset + len(array)]
-
-
-def _equals(rows: pa.Table, name: str, value: object) -> npt.NDArray[Any]:
-    """Where a column has a value that is not null."""
-    encoded = rows[name].combine_chunks().dictionary_encode()
-    present = encoded.dictionary.to_pylist()
-    is_it = _numbers(encoded.indices.cast("int64")) == (present.index(value) if value in present else -1)
-    return is_it & (_numbers(rows[name].is_valid().cast("uint8")) == 1)
 
 
 def _in_shadow(
@@ -295,7 +298,7 @@ def _in_shadow(
 def _rows_since(lake: Snapshot, model: str, since: datetime, shadow: int | None) -> int:
     """How many decisions after a moment were answered."""
     dates = [day for day in lake.prediction_dates(model, shadow) if day >= since.date()]
-    made = _numbers(lake.read_predictions(model, dates, ["decision_at"], shadow)["decision_at"].cast("int64"))
+    made = values_of(lake.read_predictions(model, dates, ["decision_at"], shadow)["decision_at"].cast("int64"))
     return int((made > in_utc(since).timestamp() * 1e6).sum()) if dates else 0
 
 

@@ -76,6 +76,7 @@ def _show_model(name: str, model: dict[str, Any], console: Console, without: str
     elif model["champion"] is not None:
         console.print("  live: the outcome of none of its own predictions is known yet")
     _show_service(model["service"], console)
+    _show_honesty(model, console)
     if model["in_shadow"]:
         shadow = model["in_shadow"]
         console.print(
@@ -94,6 +95,17 @@ def _show_model(name: str, model: dict[str, Any], console: Console, without: str
         )
         for reason in last["reasons"]:
             console.print(f"    [dim]- {reason}[/]", soft_wrap=True)
+
+
+def _show_honesty(model: dict[str, Any], console: Console) -> None:
+    """What may be wrong with the figures, the records and the declaration themselves."""
+    if model["skew"] and model["skew"]["compared"]:
+        colour = "red" if model["skew"]["differing"] else "dim"
+        console.print(f"  [{colour}]skew[/] {model['skew']['text']}", soft_wrap=True)
+    for text in model["unreadable"]:
+        console.print(f"  [red]unreadable record[/] {text}", soft_wrap=True)
+    for text in model["cannot_fire"]:
+        console.print(f"  [yellow]can never fire[/] {text}", soft_wrap=True)
 
 
 def _show_service(service: dict[str, Any], console: Console) -> None:

@@ -1,7 +1,7 @@
 """One process writes the warehouse file at a time; another one waits its turn here, and says so.
 
-A plugin of dbt-duckdb, named in profiles.yml. What belongs here: waiting for the file. What does not: anything that is
-done with it.
+A plugin of dbt-duckdb, named in profiles.yml. What belongs here: waiting for the file, and whether it can be read. What
+does not: anything that is done with it.
 
 dbt-duckdb's own `retries` wait 1, 2, 4 ... seconds without a word, as long for a file that can never be opened as for
 one that is in use, and end in a traceback. Here the file is taken as soon as it is free, what cannot get better by
@@ -55,7 +55,7 @@ def wait_for_turn(path: str, config: dict[str, Any], longest: float) -> duckdb.D
     reminders = 0
     while True:
         try:
-            return duckdb.connect(path, read_only=False, config=config)
+            return _readable(duckdb.connect(path, read_only=False, config=config))
         except duckdb.Error as error:
             if _DAMAGED.search(str(error)):
                 raise DbtRuntimeError(
@@ -79,3 +79,24 @@ def wait_for_turn(path: str, config: dict[str, Any], longest: float) -> duckdb.D
                 _log.info(f"The warehouse is in use by {user}: waiting until it is free{so_far}")
                 reminders += 1
             time.sleep(min(LOOK_EVERY_SECONDS, longest - waited))
+
+
+def _readable(connection: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
+    """The connection, once every row of the house's own tables was read.
+
+    What every build stands on shall not fail in the middle of one, and these tables are small. What is damaged of the
+    models' tables is found where it is read, and said at the end (`macros/publishing/damage.sql`).
+
+    Raises:
+        duckdb.Error: if one of them cannot be read.
+    """
+    try:
+        found = connection.execute(
+            "select table_name from duckdb_tables() where table_name like 'perennial\\_%' escape '\\'"
+        )
+        for (table,) in found.fetchall():
+            connection.execute(f'select max(hash(one)) from "{table}" as one').fetchall()
+    except duckdb.Error:
+        connection.close()
+        raise
+    return connection

@@ -33,7 +33,7 @@ from ml_assets.answering.due import (
 )
 from ml_assets.answering.scorers import Scorer, choose_baseline, trouble_of
 from ml_assets.declaration.model import ModelDeclaration
-from ml_assets.errors import LakeError, ScoringError, VersionUnusable
+from ml_assets.errors import LakeError, RegistryError, ScoringError, VersionUnusable
 from ml_assets.lake.parts import may_hold
 from ml_assets.lake.results import PREDICTION_SCHEMA
 from ml_assets.lake.snapshot import Lake, Snapshot
@@ -82,10 +82,10 @@ def score_due(
         LakeError: if what is published cannot be read.
     """
     lake, model = lake.open(), declaration.name
-    standing = registry.standing(model)
+    standing = _standing(lake, registry, model, declaration.training_set)
     champion = standing.champion
     if champion is None:
-        return ScoringReport(model, "no_champion", 0, (), None, f"{model} has no champion yet", as_of, (), 0)
+        return _nobody(model, standing, as_of)
     folder = lake.predictions_folder(model)
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / ".lock", timeout=LOCK_SECONDS):
@@ -121,10 +121,10 @@ def score_from_spine(lake: Lake, registry: Registry, declaration: ModelDeclarati
         LakeError: if the spine is not published.
     """
     lake, model = lake.open(), declaration.name
-    standing = registry.standing(model)
+    standing = _standing(lake, registry, model, declaration.spine or declaration.training_set)
     champion = standing.champion
     if champion is None:
-        return ScoringReport(model, "no_champion", 0, (), None, f"{model} has no champion yet", None, (), 0)
+        return _nobody(model, standing, None)
     if declaration.spine is None:
         raise ScoringError(
             f"{model}: {declaration.training_set} names no spine, so nothing can be predicted while it is not to be "
@@ -166,9 +166,9 @@ def score_past(
         LakeError: if what is published cannot be read.
     """
     lake, model = lake.open(), declaration.name
-    champions = registry.champions(model)
+    champions = registry.champions(model) if _has_rows(lake, declaration.training_set) else ()
     if not champions:
-        return ScoringReport(model, "no_champion", 0, (), None, f"{model} has no champion yet", None, (), 0)
+        return _nobody(model, Standing(None, None), None)
     known_from = np.array([as_datetime64(version.trained_through) for version in champions])
     first, last = as_datetime64(start), as_datetime64(end)
     files: dict[date, Path] = {}
@@ -217,6 +217,31 @@ def score_past(
         files=tuple(files[day] for day in dates),
         parts_read=parts_read,
     )
+
+
+def _standing(lake: Snapshot, registry: Registry, model: str, decisions: str) -> Standing:
+    """Who answers. Where the registry cannot say and the table of decisions is empty, nobody, with the trouble: nothing
+    waits for an answer, so nothing fails.
+
+    Raises:
+        RegistryError: if it cannot say, no champion was ever seen, and there are decisions.
+    """
+    try:
+        return registry.standing(model)
+    except RegistryError as error:
+        if _has_rows(lake, decisions):
+            raise
+        return Standing(None, None, f"{decisions} has no decisions yet, and {getattr(error, 'trouble', error)}")
+
+
+def _has_rows(lake: Snapshot, table: str) -> bool:
+    return table in lake.tables() and lake.rows(table) > 0
+
+
+def _nobody(model: str, standing: Standing, as_of: datetime | None) -> ScoringReport:
+    reason = f"{model} has no champion yet"
+    reason = f"{reason}: {standing.trouble}" if standing.trouble else reason
+    return ScoringReport(model, "no_champion", 0, (), None, reason, as_of, (), 0)
 
 
 def _ask_past(registry: Registry, declaration: ModelDeclaration, version: Version) -> Pipeline:

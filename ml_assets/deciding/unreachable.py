@@ -1,15 +1,18 @@
 """Declared signals that can never fire: what a declaration asks for and cannot happen on the domain's cadence.
 
 What belongs here: those contradictions, each as a sentence for `perennial status`. What does not: mistakes that no
-cadence explains (`declaration/`), the signals themselves.
+cadence explains (`declaration/`), the signals themselves, counting how decisions come (`observing/cadence.py`).
+
+A champion that a better candidate replaces before its watch can conclude is no contradiction: the watch is for one that
+stays, and every candidate passes gates of its own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import timedelta
 
-from ml_assets.deciding.retraining import HealthEvidence
 from ml_assets.declaration.model import ModelDeclaration
 from ml_assets.measuring.windows import LONGEST
 from ml_assets.moments import words_of
@@ -17,45 +20,59 @@ from ml_assets.moments import words_of
 _DAY = timedelta(days=1)
 
 
-def signals_that_cannot_fire(declaration: ModelDeclaration, health: HealthEvidence | None = None) -> list[str]:
+@dataclass(frozen=True)
+class Cadence:
+    """How a model's decisions have come so far; None is what cannot be told yet.
+
+    `in_a_window` are the most in a whole window of the domain; `in_the_watch` the most within the span of the watch, on
+    at most `days_in_the_watch` days; `outcome_delay` is how long outcomes usually take to become known.
+    """
+
+    in_a_window: int | None = None
+    in_the_watch: int | None = None
+    days_in_the_watch: int | None = None
+    outcome_delay: timedelta = timedelta(0)
+
+
+def signals_that_cannot_fire(declaration: ModelDeclaration, cadence: Cadence | None = None) -> list[str]:
     """One sentence for each, naming the key and the remedy; none if all can fire.
 
     Args:
-        health: how the champion does, if there is one: how many decisions a window has, and how long outcomes take.
+        cadence: how decisions come, if there are any.
     """
-    return [*_of_the_watch(declaration, health), *_of_the_windows(declaration, health), *_of_the_age(declaration)]
+    seen = cadence or Cadence()
+    return [*_of_the_watch(declaration, seen), *_of_the_windows(declaration, seen), *_of_the_age(declaration)]
 
 
-def _of_the_watch(declaration: ModelDeclaration, health: HealthEvidence | None) -> Iterator[str]:
+def _of_the_watch(declaration: ModelDeclaration, cadence: Cadence) -> Iterator[str]:
     watch = declaration.retraining.watch
     if watch is None:
         return
+    days, decisions = cadence.days_in_the_watch, cadence.in_the_watch
     if watch.span < watch.least_days * _DAY:
         yield (
             f"retraining.watch: a span of {words_of(watch.span)} never holds the {watch.least_days} complete days that "
             "are needed, so no champion is ever taken back; declare a longer span."
         )
-        return
-    most = _most_decisions(health)
-    if most is None:
-        return
-    window = LONGEST[declaration.domain.window]
-    in_span = round(most * max(watch.span / window, 1.0))
-    if in_span < watch.min_rows:
+    elif days is not None and days < watch.least_days:
         yield (
-            f"retraining.watch: {words_of(watch.span)} have hardly held more than {in_span:,} decisions so far, and "
+            f"retraining.watch: {words_of(watch.span)} have held decisions on no more than {days} days so far, and "
+            f"{watch.least_days} complete days are needed, so no champion is ever taken back; declare a longer span."
+        )
+    elif decisions is not None and decisions < watch.min_rows:
+        yield (
+            f"retraining.watch: {words_of(watch.span)} have held no more than {decisions:,} decisions so far, and "
             f"{watch.min_rows:,} are needed, so no champion is ever taken back; declare a longer span or fewer "
             "min_rows."
         )
 
 
-def _of_the_windows(declaration: ModelDeclaration, health: HealthEvidence | None) -> Iterator[str]:
+def _of_the_windows(declaration: ModelDeclaration, cadence: Cadence) -> Iterator[str]:
     policy, domain = declaration.retraining, declaration.domain
-    delay = health.outcome_delay if health else timedelta(0)
-    most = _most_decisions(health)
+    most = cadence.in_a_window
     asked = (
         ("drift", policy.drift, timedelta(0), domain.least_decisions, "least_decisions"),
-        ("performance", policy.performance, delay, domain.least_outcomes, "least_outcomes"),
+        ("performance", policy.performance, cadence.outcome_delay, domain.least_outcomes, "least_outcomes"),
     )
     for name, signal, waits, least, key in asked:
         if signal is None:
@@ -88,9 +105,3 @@ def _life(declaration: ModelDeclaration) -> timedelta | None:
     """How long a champion serves at most where all goes well, if the declaration says so."""
     limit, cooldown = declaration.retraining.max_label_age, declaration.retraining.cooldown
     return None if limit is None else max(limit, cooldown or limit)
-
-
-def _most_decisions(health: HealthEvidence | None) -> int | None:
-    """Of the champion's whole windows but the first, which it may have shared; None if there are not two yet."""
-    counts = [window.decisions for window in health.windows[1:]] if health else []
-    return max(counts) if counts else None

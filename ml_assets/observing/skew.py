@@ -1,21 +1,21 @@
 """Skew: decisions whose row in the training set is not the one that they were answered from.
 
-What belongs here: counting them. What does not: the hash that tells (`lake/inputs_hash.py`), what follows.
+What belongs here: counting them. What does not: the hash that tells (`lake/inputs_hash.py`), the counts as they are
+kept (`skew_counts.py`), what follows.
 
 Every answer carries the hash of what its model was given. If lateness and snapshots are honest, the training set holds
 the same for ever, so 0 is expected, on bad days too. What older releases have answered carries no hash and is counted
 apart; so is a decision that the training set no longer holds.
 
 A month of the training set and its days of predictions are compared again only when a byte of either has changed:
-`skew.json` beside the predictions remembers the counts. It is derived; if it is lost, all is counted again.
+`skew.json` beside the predictions remembers the counts.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -28,46 +28,13 @@ from ml_assets.declaration.model import ModelDeclaration
 from ml_assets.errors import ColumnsMissing, RegistryError, VersionUnusable
 from ml_assets.lake.decision_keys import decision_keys
 from ml_assets.lake.decision_rows import moments
-from ml_assets.lake.files import write_whole
 from ml_assets.lake.inputs_hash import inputs_hash
 from ml_assets.lake.snapshot import Lake, Part, Snapshot
+from ml_assets.observing.skew_counts import Counted, Skew, remember_counts, remembered_counts
 from ml_assets.registry.asking import ask
 from ml_assets.registry.registry import Registry
 
 pc: Any = pyarrow.compute  # its functions are made when it is imported, where type checkers cannot see them
-
-
-@dataclass(frozen=True)
-class Skew:
-    """Of the answered decisions: how many were compared, how many of those differ now (`first` is the first day with
-    such a one), how many the training set does not hold, and of how many it is not known what they were answered from.
-    """
-
-    compared: int = 0
-    differing: int = 0
-    absent: int = 0
-    unknown: int = 0
-    first: date | None = None
-
-    def __add__(self, other: Skew) -> Skew:
-        days = [day for day in (self.first, other.first) if day]
-        return Skew(
-            self.compared + other.compared,
-            self.differing + other.differing,
-            self.absent + other.absent,
-            self.unknown + other.unknown,
-            min(days, default=None),
-        )
-
-    @property
-    def text(self) -> str:
-        """A sentence."""
-        if not self.differing:
-            return f"All {self.compared:,} answered decisions stand in the training set as they were answered."
-        return (
-            f"{self.differing:,} of {self.compared:,} answered decisions stand in the training set with other inputs "
-            f"than they were answered from, the first on {self.first}."
-        )
 
 
 def count_skew(lake: Lake, registry: Registry, declaration: ModelDeclaration) -> Skew:
@@ -78,20 +45,17 @@ def count_skew(lake: Lake, registry: Registry, declaration: ModelDeclaration) ->
     """
     lake, model = lake.open(), declaration.name
     columns = _Columns(registry, declaration)
-    known, found = _remembered(lake, model), {}
+    known, found = remembered_counts(lake, model), {}
     for part, days in _days_by_part(lake, declaration):
         seal = _seal(lake, model, part, days)
         before = known.get(part.part)
         found[part.part] = (
             before
-            if before and before["seal"] == seal
-            else {
-                "seal": seal,
-                **_plain(_skew_of(lake, declaration, part, days, columns)),
-            }
+            if before and before.seal == seal
+            else Counted(seal, _skew_of(lake, declaration, part, days, columns))
         )
-    write_whole(_path(lake, model), json.dumps(found, indent=1, sort_keys=True).encode())
-    skew = sum((_skew_from(one) for one in found.values()), Skew())
+    remember_counts(lake, model, found)
+    skew = sum((one.skew for one in found.values()), Skew())
     answered = sum(lake.prediction_rows_by_date(model).values())
     return replace(skew, absent=answered - skew.compared - skew.unknown)
 
@@ -172,24 +136,3 @@ def _seal(lake: Snapshot, model: str, part: Part, days: list[date]) -> str:
     folder = lake.predictions_folder(model)
     files = [hashlib.sha256((folder / f"{day}.parquet").read_bytes()).hexdigest() for day in days]
     return hashlib.sha256("\n".join([part.sha256, *map(str, days), *files]).encode()).hexdigest()
-
-
-def _remembered(lake: Snapshot, model: str) -> dict[str, Any]:
-    try:
-        found = json.loads(_path(lake, model).read_text())
-        return found if all(_skew_from(one) for one in found.values()) else {}
-    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
-        return {}
-
-
-def _plain(skew: Skew) -> dict[str, Any]:
-    return {**asdict(skew), "first": str(skew.first) if skew.first else None}
-
-
-def _skew_from(found: dict[str, Any]) -> Skew:
-    counts = {name: int(found[name]) for name in ("compared", "differing", "absent", "unknown")}
-    return Skew(**counts, first=date.fromisoformat(found["first"]) if found["first"] else None)
-
-
-def _path(lake: Snapshot, model: str) -> Any:
-    return lake.predictions_folder(model) / "skew.json"

@@ -30,6 +30,7 @@ from ml_assets.fitting.training import Candidate
 from ml_assets.moments import text_of
 from ml_assets.registry.artifacts import ArtifactStore
 from ml_assets.registry.reachability import check_database, is_of_the_database, unreachable
+from ml_assets.registry.records import unreadable_versions
 from ml_assets.registry.tracking import NO_SUCH, ROLLED_BACK, SEAL, connect, log_figures, log_run, seal_of, version_of
 from ml_assets.registry.versions import Standing, Version, last_seen, remember, seen_path
 
@@ -166,12 +167,14 @@ class Registry:
     @_asks
     def versions(self, model: str) -> tuple[Version, ...]:
         """Every version of a model, oldest first; one whose tags cannot be read is left out (see `unreadable`)."""
-        return tuple(one for one in self._every_version(model) if isinstance(one, Version))
+        found = self._client.search_model_versions(f"name = '{model}'", max_results=10_000)
+        every = (self._read(one) for one in sorted(found, key=lambda one: int(one.version)))
+        return tuple(one for one in every if one is not None)
 
     @_asks
     def unreadable(self, model: str) -> tuple[str, ...]:
         """What is wrong with the versions that `versions` leaves out, one sentence each, oldest first."""
-        return tuple(str(one) for one in self._every_version(model) if not isinstance(one, Version))
+        return unreadable_versions(self.root / "mlflow.db").get(model, ())
 
     @_asks
     def champion(self, model: str) -> Version | None:
@@ -297,15 +300,11 @@ class Registry:
                 return folder
         return self.log if self.log and self.log.exists() and self.log.stat().st_size else None
 
-    def _every_version(self, model: str) -> list[Version | VersionUnreadable]:
-        found = self._client.search_model_versions(f"name = '{model}'", max_results=10_000)
-        return [self._read(one) for one in sorted(found, key=lambda one: int(one.version))]
-
-    def _read(self, found: Any) -> Version | VersionUnreadable:
+    def _read(self, found: Any) -> Version | None:
         try:
             return version_of(self._client, found)
-        except VersionUnreadable as error:
-            return error
+        except VersionUnreadable:
+            return None
 
     def _readable_previous(self, model: str) -> Version | None:
         """The champion before the present one, if it can be read: it is needed only where the present one fails."""

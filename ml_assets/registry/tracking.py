@@ -11,6 +11,7 @@ import json
 import logging
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -110,25 +111,34 @@ def version_of(client: MlflowClient, found: Any) -> Version:
     """What is remembered of a version.
 
     Raises:
+        VersionUnreadable: if its tags are not those that were written.
+    """
+    version = version_from(found.name, found.version, found.tags, found.run_id)
+    return replace(version, metrics=client.get_run(version.run_id).data.metrics) if version.run_id else version
+
+
+def version_from(model: str, number: object, tags: Mapping[str, str], run_id: str | None) -> Version:
+    """A version as its tags tell of it, without its figures.
+
+    Raises:
         VersionUnreadable: if its tags are not those that were written. (Versions of older releases carry no seal.)
     """
-    where = f"{found.name}: version {found.version} in mlflow.db"
+    where = f"{model}: version {number} in mlflow.db"
     remedy = "it is not used. Restore mlflow.db from a backup, or train and promote another version"
-    if SEAL in found.tags and found.tags[SEAL] != seal_of(found.tags):
+    if SEAL in tags and tags[SEAL] != seal_of(tags):
         raise VersionUnreadable(f"{where}: its tags are not those that were written when it was trained; {remedy}")
     try:
-        return _read_version(client, found)
+        return _read_version(model, int(str(number)), tags, run_id or "")
     except KeyError as error:
         raise VersionUnreadable(f"{where}: its tag {error.args[0]} is missing; {remedy}") from None
     except (ValueError, TypeError, OverflowError, AttributeError) as error:
         raise VersionUnreadable(f"{where}: one of its tags is no such value ({error}); {remedy}") from None
 
 
-def _read_version(client: MlflowClient, found: Any) -> Version:
-    tags = found.tags
+def _read_version(model: str, number: int, tags: Mapping[str, str], run_id: str) -> Version:
     return Version(
-        model=found.name,
-        version=int(found.version),
+        model=model,
+        version=number,
         candidate_fingerprint=tags["candidate_fingerprint"],
         sha256=tags["sha256"],
         twin_sha256=tags["twin_sha256"],
@@ -148,6 +158,6 @@ def _read_version(client: MlflowClient, found: Any) -> Version:
         schema=tuple((name, kind) for name, kind in json.loads(tags["schema"])),
         declaration=json.loads(tags["declaration"]),
         rolled_back=tags.get(ROLLED_BACK) == "true",
-        run_id=found.run_id or "",
-        metrics=client.get_run(found.run_id).data.metrics if found.run_id else {},
+        run_id=run_id,
+        metrics={},
     )

@@ -77,16 +77,21 @@ class Adapter:
 
 
 def load_macros(
-    *paths: str, target: str = "duckdb", execute: bool = True, columns: Mapping[str, Sequence[str]] | None = None
+    *paths: str,
+    target: str = "duckdb",
+    execute: bool = True,
+    columns: Mapping[str, Sequence[str]] | None = None,
+    known: Mapping[str, Any] | None = None,
 ) -> Mapping[str, Callable[..., Any]]:
     """The macros of the files (relative to `dbt_project/macros`) by name, each a function from its arguments to text or to what it returns.
 
-    `columns` answers `adapter.get_columns_in_relation`, by relation name. Raises `CompilerError` where a macro does.
+    `columns` answers `adapter.get_columns_in_relation`, by relation name; `known` stands in for macros of other files. Raises `CompilerError` where a
+    macro does.
     """
     environment = jinja2.Environment(extensions=["jinja2.ext.do"], undefined=jinja2.StrictUndefined, autoescape=False)
     environment.context_class = _DbtContext
     adapter = Adapter(target=target, columns=columns or {})
-    names = {"return": _return, "adapter": adapter, "exceptions": _Exceptions, "execute": execute}
+    names = {"return": _return, "adapter": adapter, "exceptions": _Exceptions, "execute": execute, **(known or {})}
     source = "\n".join((MACROS / path).read_text(encoding="utf-8") for path in paths)
     module = environment.from_string(source, globals=names).make_module()
     macros = {name: value for name, value in vars(module).items() if isinstance(value, jinja2.runtime.Macro)}

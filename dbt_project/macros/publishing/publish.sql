@@ -195,6 +195,7 @@
 
 
 {% macro publish(results) %}
+    {% do stop_if_damaged(results) %}
     {% if execute and flags.WHICH in ('build', 'test') %}
         {% do record_checks(results) %}
         {% set count = namespace(parts=0, tables=0) %}

@@ -110,10 +110,12 @@ def lived_in(path: Path, project: Path, champion: int = 2) -> Path:
 
 
 def _database(path: Path) -> None:
-    """What is looked at of the registry's database before it is asked; nothing here asks it."""
+    """What is looked at of the registry's database without MLflow."""
     import sqlite3
 
     base = sqlite3.connect(path)
     base.execute("create table registered_models (name text)")
+    base.execute("create table model_versions (name text, version integer, run_id text, current_stage text)")
+    base.execute("create table model_version_tags (name text, version integer, key text, value text)")
     base.commit()
     base.close()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -22,7 +22,7 @@ from ml_assets.lake.inputs_hash import inputs_hash
 from ml_assets.lake.snapshot import Lake, Part, Snapshot
 from ml_assets.observing.shadow import score_in_shadow
 from ml_assets.registry.registry import Registry
-from tests.ml_assets.shop import AS_OF, RETURNS, declared, publish
+from tests.ml_assets.shop import AS_OF, PREDICTIONS, RETURNS, TABLE, changed, declared, publish, publish_predictions
 
 SPINE = "int_orders"
 
@@ -34,18 +34,21 @@ def later_state(frame: pd.DataFrame) -> pd.DataFrame:
 
 @pytest.fixture
 def publishes_in_between(monkeypatch: pytest.MonkeyPatch, frame: pd.DataFrame) -> Callable[..., list[Part]]:
-    """From the first part that is read on, something else is published before each read."""
+    """Once a part of one of the tables was read, all of them are published anew; `others` are what is then in those
+    that are no training set.
+    """
 
-    def arm(root: Path, *tables: str) -> list[Part]:
+    def arm(root: Path, *tables: str, others: Mapping[str, pd.DataFrame] | None = None) -> list[Part]:
         seen: list[Part] = []
+        news = {**dict.fromkeys(tables, later_state(frame)), **(others or {})}
         read = Snapshot.verified_bytes
 
         def then_publish(self: Snapshot, part: Part) -> bytes:
             content = read(self, part)
-            if part.table in tables and not seen:
+            if part.table in news and not seen:
                 seen.append(part)
-                for table in tables:
-                    publish(root, later_state(frame), table)
+                for table, rows in news.items():
+                    publish(root, rows, table, by="decided_at" if table in tables else "decision_at")
             return content
 
         monkeypatch.setattr(Snapshot, "verified_bytes", then_publish)
@@ -131,3 +134,36 @@ def test_a_challenger_in_shadow_answers_from_one_state(
     made = lake.read_predictions("returns", shadow=challenger.version)
     expected = [true[key] for key in made["decision_key"].to_pylist()]
     np.testing.assert_array_equal(made["prediction"].to_numpy(), expected)
+
+
+def test_the_watch_compares_within_one_state(
+    lake: Lake,
+    registry: Registry,
+    frame: pd.DataFrame,
+    declaration: ModelDeclaration,
+    publishes_in_between: Callable[..., list[Part]],
+) -> None:
+    """The champion has learned from one feature of no use; in the state that is published meanwhile it has been right in
+    everything, and other decisions stand in the places of its own.
+    """
+    useless = declared(changed(RETURNS, features={"include": ["weight"]}, retraining__watch={"min_rows": 500}))
+    champion_of(lake, registry, declaration)
+    version = lifecycle.make_candidate(
+        lake, registry, useless, lock_hash="lock", as_of=AS_OF + timedelta(days=3)
+    ).version
+    registry.promote(useless.name, version.version)
+    score_due(lake, registry, useless)
+    publish_predictions(lake, frame)
+    before = lifecycle.watch_champion(lake, registry, useless)
+    assert before is not None
+    assert before.verdict == "roll_back"
+    made = lake.open().read(PREDICTIONS).to_pandas()
+    right = later_state(made.assign(prediction=made["actual"].fillna(0.5)))
+
+    armed = publishes_in_between(lake.root, TABLE, others={PREDICTIONS: right})
+    between = lifecycle.watch_champion(lake, registry, useless)
+
+    assert [part.table for part in armed] == [PREDICTIONS]
+    assert between == before
+    after = lifecycle.watch_champion(lake, registry, useless)
+    assert after != before

@@ -8,11 +8,10 @@ from typing import Any
 
 import pytest
 
-from ml_assets.deciding.unreachable import signals_that_cannot_fire
+from ml_assets.deciding.unreachable import Cadence, signals_that_cannot_fire
 from ml_assets.declaration.domains import Domain, Window
 from ml_assets.declaration.model import ModelDeclaration
 from ml_assets.declaration.schema import Owner
-from tests.ml_assets.deciding.test_retraining import CALM, WELL
 from tests.ml_assets.shop import RETURNS, declared
 
 
@@ -40,16 +39,27 @@ def test_what_can_never_fire_is_said_with_its_key(window: Any, changes: dict[str
 
 def test_outcomes_that_take_longer_than_a_champion_lives_leave_performance_unjudged() -> None:
     model = cadence("week", retraining__max_label_age="21 days")
-    assert signals_that_cannot_fire(model, replace(WELL, outcome_delay=timedelta(days=2))) == []
-    (said,) = signals_that_cannot_fire(model, replace(WELL, outcome_delay=timedelta(days=28)))
+    assert signals_that_cannot_fire(model, Cadence(outcome_delay=timedelta(days=2))) == []
+    (said,) = signals_that_cannot_fire(model, Cadence(outcome_delay=timedelta(days=28)))
     assert said.startswith("retraining.performance: ")
 
 
 def test_windows_that_never_have_the_least_decisions_are_said() -> None:
-    model = cadence("week", retraining__max_label_age="21 days", retraining__watch__min_rows=100)
-    few = replace(WELL, windows=(CALM, replace(CALM, decisions=80), replace(CALM, decisions=90)))
-    said = signals_that_cannot_fire(model, few)
+    model = cadence("week", retraining__max_label_age="21 days")
+    said = signals_that_cannot_fire(model, Cadence(in_a_window=90))
     assert [sentence.partition(":")[0] for sentence in said] == ["retraining.drift", "retraining.performance"]
     assert all("90 decisions" in sentence for sentence in said)
-    (watch, *_) = signals_that_cannot_fire(cadence("week", retraining__max_label_age="21 days"), few)
-    assert watch.startswith("retraining.watch: 28 days have hardly held more than 360 decisions")
+
+
+@pytest.mark.parametrize(
+    ("seen", "words"),
+    [
+        (Cadence(in_the_watch=360, days_in_the_watch=28), "28 days have held no more than 360 decisions so far"),
+        (Cadence(in_the_watch=9000, days_in_the_watch=4), "28 days have held decisions on no more than 4 days so far"),
+    ],
+)
+def test_a_watch_that_never_sees_enough_is_said(seen: Cadence, words: str) -> None:
+    model = cadence("week", retraining__max_label_age="21 days")
+    (said,) = signals_that_cannot_fire(model, seen)
+    assert said.startswith(f"retraining.watch: {words}")
+    assert signals_that_cannot_fire(model, Cadence(in_the_watch=1000, days_in_the_watch=7)) == []

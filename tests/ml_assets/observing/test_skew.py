@@ -14,7 +14,8 @@ from ml_assets import lifecycle
 from ml_assets.answering.scoring import score_due
 from ml_assets.declaration.model import ModelDeclaration
 from ml_assets.lake.snapshot import Lake, Snapshot
-from ml_assets.observing.skew import Skew, count_skew
+from ml_assets.observing.skew import count_skew
+from ml_assets.observing.skew_counts import Skew, last_skew
 from ml_assets.registry.registry import Registry
 from tests.ml_assets.shop import AS_OF, publish
 
@@ -89,3 +90,16 @@ def test_a_second_count_reads_no_features(
     monkeypatch.setattr(Snapshot, "read", noted)
     assert count_skew(lake, registry, declaration) == first
     assert read == {("decided_at",)}
+
+
+def test_what_was_counted_last_can_be_said_without_counting(
+    lake: Lake, registry: Registry, declaration: ModelDeclaration, frame: pd.DataFrame, answered: int
+) -> None:
+    assert last_skew(lake, "returns") is None
+    publish(lake.root, frame.assign(pieces=(frame["pieces"] + 1).astype("int32")))
+    counted = count_skew(lake, registry, declaration)
+    assert counted.differing == answered
+    assert last_skew(lake, "returns") == counted
+    (lake.predictions_folder("returns") / "skew.json").write_text('{"2030-04": {"compared": 1}}')
+    assert last_skew(lake, "returns") is None
+    assert count_skew(lake, registry, declaration) == counted

@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 
 from ml_assets import lifecycle
-from ml_assets.answering.scoring import score_due, score_from_spine
+from ml_assets.answering.scoring import score_due, score_from_spine, score_past
 from ml_assets.deciding.log import DecisionLog
 from ml_assets.declaration.model import ModelDeclaration
 from ml_assets.errors import ArtifactMissing, RegistryUnreachable
@@ -250,6 +250,34 @@ def test_where_nobody_was_ever_seen_the_error_is_the_registrys(
     lake: Lake, registry: Registry, declaration: ModelDeclaration, champion: Version
 ) -> None:
     (registry.root / "champions" / "returns.json").write_bytes(b"{ torn")
+    garble(registry.root / "mlflow.db")
+
+    with pytest.raises(RegistryUnreachable, match="is no sound database"):
+        score_due(lake, Registry(registry.root), declaration)
+
+
+@pytest.mark.parametrize("published", ["no table", "no rows"])
+def test_a_model_that_has_nothing_to_answer_waits_and_says_so(
+    tmp_path: Path, registry: Registry, declaration: ModelDeclaration, frame: pd.DataFrame, published: str
+) -> None:
+    lake = publish(tmp_path / "lake", frame.head(0), by=None) if published == "no rows" else Lake(tmp_path / "lake")
+    garble(registry.root / "mlflow.db")
+    asked = Registry(registry.root)
+
+    due = score_due(lake, asked, declaration)
+    past = score_past(lake, asked, declaration, start=NOW, end=NOW)
+    spine = score_from_spine(lake, asked, replace(declaration, spine="int_orders"), reason="a check failed")
+
+    assert [report.status for report in (due, past, spine)] == ["no_champion"] * 3
+    assert str(due.reason).startswith(
+        "returns has no champion yet: trn_returns has no decisions yet, and mlflow.db is no sound database"
+    )
+    assert why_degraded(due) is None
+
+
+def test_decisions_of_a_model_that_never_had_a_champion_are_not_passed_over(
+    lake: Lake, registry: Registry, declaration: ModelDeclaration
+) -> None:
     garble(registry.root / "mlflow.db")
 
     with pytest.raises(RegistryUnreachable, match="is no sound database"):
