@@ -6,12 +6,13 @@ Here: files of two deliveries, with what goes wrong in such files. Not here: wha
 from __future__ import annotations
 
 import math
+import os
 import random
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 MACHINES, DAYS, SECOND_DELIVERY = 40, 110, 100
-FIRST_DAY = datetime(2024, 1, 1)
+FIRST_DAY = datetime(2024, 1, 1, tzinfo=UTC)
 LOST_DAY = 97  # its readings come with the second delivery
 _READINGS_A_DAY = 4
 
@@ -46,8 +47,6 @@ def write_deliveries(folder: Path, seed: int = 11) -> dict[str, Lines]:
 
 def write(folder: Path, files: Lines) -> None:
     """As written a while ago: a feed leaves alone what may still grow."""
-    import os
-
     folder.mkdir(parents=True, exist_ok=True)
     for name, lines in files.items():
         (folder / name).write_text("\n".join(lines) + "\n")
