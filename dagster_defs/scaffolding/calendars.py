@@ -87,7 +87,14 @@ def plan_calendar_model(root: Path, manifest: Mapping[str, Any], wanted: Wanted,
         "is_hourly": hourly,
         "starting": calendar.starting and f"timestamp '{calendar.starting:%Y-%m-%d %H:%M:%S}'",
     }
-    return write_model(root, manifest, wanted, decisions, lambda joined: _judged(calendar, label, joined), own)
+    plan = write_model(root, manifest, wanted, decisions, lambda joined: _judged(calendar, told, label, joined), own)
+    others = [one.name for one in told.columns if one.data_type == "timestamp" and one.name != happened_at]
+    if calendar.happened_at is None and others:
+        plan.notes.append(
+            f"{told.name}: {happened_at} is taken for when something happened; if {' or '.join(others)} says that, "
+            "say --happened-at"
+        )
+    return plan
 
 
 def _label(told: Staged, calendar: Calendar) -> _Label:
@@ -111,14 +118,14 @@ def _label(told: Staged, calendar: Calendar) -> _Label:
     raise PerennialError(f"--outcome {calendar.outcome}: {told.name}.{column} is {found.data_type}, which has no sum")
 
 
-def _judged(calendar: Calendar, label: _Label, joined: Sequence[JoinedColumn]) -> Judged:
+def _judged(calendar: Calendar, told: Staged, label: _Label, joined: Sequence[JoinedColumn]) -> Judged:
     """Four weeks of decisions whose outcome is known, beside what happened in as long before the decision."""
     horizon = math.ceil(calendar.within.hours / 24)
     of_same = [
         one
         for one in joined
-        if label.counted and one.window and one.name == f"{label.counted}_{one.window.slug}"
-        if one.window.hours >= calendar.within.hours
+        if told.name in one.read_from and one.measure == label.counted
+        if one.window and one.window.hours >= calendar.within.hours
     ]
     baselines = [Baseline("constant", "baseline_constant", {})] if of_same else []
     for one in of_same:

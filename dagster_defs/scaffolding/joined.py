@@ -39,7 +39,10 @@ class Window:
 
 @dataclass(frozen=True)
 class JoinedColumn:
-    """A column of the training set that comes from a feature table, in the unit that people think in."""
+    """A column of the training set that comes from a feature table, in the unit that people think in.
+
+    `measure` is what is counted, without its unit, and `read_from` the models that it is counted from.
+    """
 
     name: str
     sql: str
@@ -47,6 +50,7 @@ class JoinedColumn:
     words: str
     measure: str
     window: Window | None
+    read_from: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -110,21 +114,25 @@ def _joined(node: Mapping[str, Any], own: Sequence[str], prefix: str, windows: S
         )
     accumulates = "accumulate(" in node["raw_code"]
     measures = [one for one in columns if roles[one["name"]] is None and one["data_type"] in FEATURE_TYPES]
+    read_from = frozenset(one.rpartition(".")[2] for one in node["depends_on"]["nodes"])
     found = [
-        _column(one["name"], one["data_type"], one["description"], prefix, window)
+        _column(one["name"], one["data_type"], one["description"], prefix, window, read_from)
         for window in (windows if accumulates else (None,))
         for one in measures
     ]
     return JoinedTable(node["name"], on, prefix, accumulates, tuple(one["name"] for one in measures), tuple(found))
 
 
-def _column(measure: str, data_type: str, description: str, prefix: str, window: Window | None) -> JoinedColumn:
+def _column(
+    measure: str, data_type: str, description: str, prefix: str, window: Window | None, read_from: frozenset[str]
+) -> JoinedColumn:
+    fetched = f"{prefix}{measure}"
     if window is None:
-        return JoinedColumn(f"{prefix}{measure}", f"{prefix}{measure}", data_type, description, measure, None)
-    fetched = f"{prefix}{measure}_{window.slug}"
+        return JoinedColumn(fetched, fetched, data_type, description, measure, None, read_from)
+    fetched = f"{fetched}_{window.slug}"
     words = f"{description.strip().rstrip('.')}, in the {window.text} up to the decision."
     if not measure.endswith(HUNDREDTHS):
-        return JoinedColumn(fetched, fetched, data_type, words, measure, window)
-    name = f"{prefix}{measure.removesuffix(HUNDREDTHS)}_{window.slug}"
-    words = words.replace(", in hundredths", "")
-    return JoinedColumn(name, f"{fetched} / 100", "double", words, measure, window)
+        return JoinedColumn(fetched, fetched, data_type, words, measure, window, read_from)
+    measure, words = measure.removesuffix(HUNDREDTHS), words.replace(", in hundredths", "")
+    name = f"{prefix}{measure}_{window.slug}"
+    return JoinedColumn(name, f"{fetched} / 100", "double", words, measure, window, read_from)

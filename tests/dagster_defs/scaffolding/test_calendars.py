@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -41,9 +42,10 @@ MEASURES = {
     "spend_hundredths": "Sum of spend, in hundredths.",
     "lines": "Sum of lines.",
 }
-FEATURES = {
+FEATURES: dict[str, Any] = {
     "name": "ftr_household__spend",
     "raw_code": "{{ accumulate() }}",
+    "depends_on": {"nodes": ["model.perennial.stg_tills__receipts"]},
     "columns": {
         "household": {
             "name": "household",
@@ -179,6 +181,17 @@ def test_what_happened_before_in_as_long_is_a_baseline(tmp_path: Path) -> None:
     ]
 
 
+def test_what_is_counted_of_other_rows_is_no_baseline(tmp_path: Path) -> None:
+    of_others = {**FEATURES, "depends_on": {"nodes": ["model.perennial.stg_tills__visits"]}}
+    wanted = Wanted("spend", RECEIPTS, ("household",), (FEATURES["name"],), windows_in("", ["7 days"]), "outcome", None)
+    (ahead,) = windows_in("--within", ["7 days"])
+    plan = plan_calendar_model(
+        tmp_path, {"nodes": {"ftr": of_others}}, wanted, Calendar("week", None, "count", ahead, None)
+    )
+
+    assert "last_value" not in text_of(plan, "spend.yml")
+
+
 @pytest.mark.parametrize(
     ("outcome", "task", "sql"),
     [
@@ -192,6 +205,20 @@ def test_other_outcomes(tmp_path: Path, outcome: str, task: str, sql: str) -> No
 
     assert sql in text_of(plan, "int_shop__spend_decisions.sql")
     assert f"task: {task}" in text_of(plan, "spend.yml")
+
+
+def test_another_moment_of_the_rows_is_named_if_nobody_said_which_counts(tmp_path: Path) -> None:
+    told = replace(RECEIPTS, columns=(*RECEIPTS.columns, StagedColumn("paid_at", "timestamp")))
+    wanted = Wanted("spend", told, ("household",), (), windows_in("--windows", ["7 days"]), "outcome", None)
+    (ahead,) = windows_in("--within", ["7 days"])
+
+    notes = {
+        said: plan_calendar_model(tmp_path, MANIFEST, wanted, Calendar("week", None, "any", ahead, said)).notes
+        for said in (None, "paid_at")
+    }
+
+    assert any("if paid_at says that, say --happened-at" in note for note in notes[None])
+    assert not any("--happened-at" in note for note in notes["paid_at"])
 
 
 def test_decisions_by_the_hour_have_the_hour_in_their_key(tmp_path: Path) -> None:
