@@ -81,8 +81,9 @@ def run(
             title = f"{live_days} more days arrive and are predicted"
             run_whole_job(settings, definitions, SCORE_JOB, instance, title, domains=domains)
     show_status_of(settings)
+    up = "make up" if (settings.dbt_project.parent / "Makefile").is_file() else "perennial up"
     console.print(
-        f"\nDone in {time.monotonic() - began:.0f} s. Next: [bold]make up[/] for the Dagster UI, "
+        f"\nDone in {time.monotonic() - began:.0f} s. Next: [bold]{up}[/] for the Dagster UI, "
         "[bold]perennial status[/] at any time."
     )
 

@@ -6,6 +6,7 @@ What belongs here: words in, a plan shown or carried out. What does not: what is
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Sequence
 from enum import StrEnum
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dagster_defs.commands.app import app, console, settings_of_home
+from dagster_defs.commands.app import app, console, settings_of_home, start_in
 from dagster_defs.settings import Settings
 from ml_assets.errors import PerennialError
 
@@ -35,6 +36,15 @@ class FeatureKind(StrEnum):
     state = "state"
 
 
+class Step(StrEnum):
+    """How often something comes."""
+
+    hour = "hour"
+    day = "day"
+    week = "week"
+    month = "month"
+
+
 @new_app.command()
 def source(
     files: Annotated[
@@ -48,6 +58,9 @@ def source(
     known_at: Annotated[
         list[str] | None, typer.Option(help="Column that says when a row was known: a or table:a. Default: proposed.")
     ] = None,
+    every: Annotated[
+        Step, typer.Option(help="How often files come or decisions are made: when a new domain's tables are late.")
+    ] = Step.day,
     force: Force = False,
     dry_run: DryRun = False,
 ) -> None:
@@ -57,7 +70,7 @@ def source(
     from dagster_defs.scaffolding.writing import as_name, name_of
 
     settings = settings_of_home()
-    files = [file.absolute() for file in files]
+    files = [Path(os.path.normpath(file.absolute())) for file in files]
     folders = {file.parent for file in files}
     if len(folders) > 1:
         raise PerennialError(f"the files lie in {len(folders)} folders; a source's files lie in one")
@@ -72,7 +85,7 @@ def source(
             moment = moments.get(table)
             columns = keys[table].split(",") if table in keys else None
             seen.append(look_at(table, of_table, [one.strip() for one in columns or ()] or None, moment))
-    plan = plan_source(settings.dbt_project, name, domain, folder, seen)
+    plan = plan_source(settings.dbt_project, name, domain, folder, seen, every.value)
     _carry_out(plan, force, dry_run, "Read what was written, then: perennial run")
 
 
@@ -101,34 +114,70 @@ def features(
 @new_app.command()
 def model(
     name: Annotated[str, typer.Argument(help="Its name; the training set is trn_<name>.")],
-    read_from: Annotated[str, typer.Option("--from", help="The staging model with one row per decision.")],
-    entity: Annotated[str, typer.Option(help="Columns that identify a decision: a or a,b.")],
-    decision: Annotated[str, typer.Option(help="The column that says when the decision is due.")] = "known_at",
+    read_from: Annotated[
+        str, typer.Option("--from", help="The staging model with one row per decision; with --every, of what is seen.")
+    ],
+    entity: Annotated[str, typer.Option(help="Columns that say what is decided about: a or a,b.")],
+    every: Annotated[
+        Step | None, typer.Option(help="Decide about all seen so far at each of these. Default: once per row.")
+    ] = None,
+    starting: Annotated[
+        str | None, typer.Option(help="With --every: the first decision (UTC), so also which weekday or hour.")
+    ] = None,
+    decision: Annotated[
+        str | None, typer.Option(help="Without --every: the column that says when it is due. Default: known_at.")
+    ] = None,
     features: Annotated[list[str] | None, typer.Option(help="A feature table; may be repeated.")] = None,
+    windows: Annotated[
+        list[str] | None, typer.Option(help="What is counted over: '7 days, 28 days'. Default: these.")
+    ] = None,
     label: Annotated[str, typer.Option(help="The column that is foreseen.")] = "outcome",
-    label_from: Annotated[str | None, typer.Option(help="The staging model that tells it. Default: left open.")] = None,
+    label_from: Annotated[
+        str | None,
+        typer.Option(help="The staging model that tells it. Default: left open, or with --every that of --from."),
+    ] = None,
+    outcome: Annotated[
+        str | None, typer.Option(help="With --every: what it is of the rows within: any, count or sum:COLUMN.")
+    ] = None,
+    within: Annotated[str | None, typer.Option(help="With --every: how far ahead is foreseen: '28 days'.")] = None,
+    happened_at: Annotated[
+        str | None, typer.Option(help="With --every: the column that says when. Default: that of the source's time.")
+    ] = None,
     force: Force = False,
     dry_run: DryRun = False,
 ) -> None:
     """Write a model: its decisions, its training set joined to what was known by then, and its declaration."""
-    from dagster_defs.scaffolding.models import plan_model
+    from dagster_defs.scaffolding.calendars import Calendar, plan_calendar_model
+    from dagster_defs.scaffolding.joined import windows_in
+    from dagster_defs.scaffolding.models import Wanted, plan_model
     from dagster_defs.scaffolding.staged import staged
     from dagster_defs.scaffolding.writing import name_of
 
+    of_calendar = {"--starting": starting, "--outcome": outcome, "--within": within, "--happened-at": happened_at}
+    if every is None and (said := [option for option, value in of_calendar.items() if value is not None]):
+        raise PerennialError(f"{', '.join(said)}: only with --every hour, day, week or month")
+    if every is not None and decision is not None:
+        raise PerennialError("--decision and --every: a model decides once per row, or by the calendar; leave one out")
+    if every is not None and (outcome is None or within is None):
+        raise PerennialError("--every: say also what is foreseen and how far ahead: --outcome any --within '28 days'")
     settings = settings_of_home()
     manifest = _manifest(settings)
-    found = staged(manifest, read_from)
-    plan = plan_model(
-        settings.dbt_project,
-        manifest,
-        name_of(name, "name"),
-        found,
-        _columns(entity),
-        decision,
-        features or (),
-        name_of(label, "--label"),
-        label_from,
+    wanted = Wanted(
+        name=name_of(name, "name"),
+        decided=staged(manifest, read_from),
+        entity=tuple(_columns(entity)),
+        features=tuple(features or ()),
+        windows=windows_in("--windows", windows or ["7 days, 28 days"]),
+        label=name_of(label, "--label"),
+        label_from=label_from,
     )
+    if every is None:
+        plan = plan_model(settings.dbt_project, manifest, wanted, decision or "known_at")
+    else:
+        (ahead,) = windows_in("--within", [within or ""])
+        first = None if starting is None else start_in("--starting", starting)
+        calendar = Calendar(every.value, first, outcome or "", ahead, happened_at)
+        plan = plan_calendar_model(settings.dbt_project, manifest, wanted, calendar)
     _carry_out(plan, force, dry_run, "Read what was written, then: perennial run")
 
 
@@ -200,6 +249,5 @@ def _carry_out(plan: Plan, force: bool, dry_run: bool, then: str) -> None:
     for note in plan.notes:
         console.print(f"[yellow]{note}[/]", soft_wrap=True)
     count = len(plan.new) + len(plan.changed)
-    console.print(
-        f"{count} files in {plan.root}: nothing was written" if dry_run else f"{count} files in {plan.root}. {then}"
-    )
+    done = f"{count} files in {plan.root}"
+    console.print(f"{done}: nothing was written" if dry_run else f"{done}. {then}", soft_wrap=True)

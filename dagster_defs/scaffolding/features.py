@@ -10,12 +10,10 @@ from pathlib import Path
 from typing import Literal
 
 from dagster_defs.scaffolding.sources import quoted
-from dagster_defs.scaffolding.staged import Staged
+from dagster_defs.scaffolding.staged import HUNDREDTHS, Staged
 from dagster_defs.scaffolding.writing import Plan
 
 Kind = Literal["accumulator", "state"]
-_WHOLE = ("tinyint", "smallint", "integer", "int", "bigint")
-_FRACTIONS = ("double", "float", "real")
 
 
 def plan_features(root: Path, name: str, staged: Staged, entity: Sequence[str], kind: Kind) -> Plan:
@@ -30,14 +28,15 @@ def plan_features(root: Path, name: str, staged: Staged, entity: Sequence[str], 
         {"name": one.name, "data_type": one.data_type, "words": _words(one.name)} for one in others
     ]
     if kind == "accumulator":
-        measures = [{"name": "events", "data_type": "bigint", "sql": "1", "words": "How many there have been."}]
+        staged.timed("--from")
+        count = "events" if "events" not in {one.name for one in others} else "event_count"
+        measures = [_sum(count, "1", f"Rows of {staged.name}.")]
         for one in others:
-            decimal = str(one.data_type).startswith(("decimal", "numeric"))
-            if one.data_type in _WHOLE:
-                measures.append(_sum(f"{one.name}_sum", f"coalesce({one.name}, 0)", f"Sum of {one.name}."))
-            elif one.data_type in _FRACTIONS or decimal:
+            if one.is_whole:
+                measures.append(_sum(one.name, f"coalesce({one.name}, 0)", f"Sum of {one.name}."))
+            elif one.is_fraction:
                 sql = f"coalesce(round({one.name} * 100)::bigint, 0)"
-                measures.append(_sum(f"{one.name}_hundredths", sql, f"Sum of {one.name}, in hundredths."))
+                measures.append(_sum(f"{one.name}{HUNDREDTHS}", sql, f"Sum of {one.name}, in hundredths."))
     plan = Plan(root)
     table = f"ftr_{'_'.join(entity)}__{name}"
     folder = f"models/features/{staged.domain}"

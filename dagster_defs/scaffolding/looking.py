@@ -30,9 +30,10 @@ _KINDS = {
     ),
     "boolean": (r"(?i:true|false)", "boolean"),
 }
-_KNOWN = re.compile(r"known|report|record|creat|updat|modif|insert|publish|enter|_at$|time|date|day")
+_KNOWN = re.compile(r"known|report|record|creat|updat|modif|insert|publish|enter")
+_MOMENTS = ("timestamp", "date")
 _LIKE_A_KEY = re.compile(r"(^|_)(id|key|code|number|no)$")
-_KEY_WIDTH, _MOST_KEY_COLUMNS, _FEW_VALUES = 3, 8, 8
+_KEY_WIDTH, _MOST_KEY_COLUMNS, _FEW_VALUES, _FEW_ODD = 3, 8, 8, 0.1
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,7 @@ def look_at(
                 raise PerennialError(f"{name}: there is no column {column}; there are {', '.join(names)}")
         rows = int(session.sql("select count(*) from rows").fetchall()[0][0])
         chosen = known_at or _proposed_moment(columns, notes)
-        unique = tuple(key) if key else _proposed_key(session, columns, rows, chosen, notes)
+        unique = tuple(key) if key else _proposed_key(session, columns, chosen, notes)
     columns = [
         SeenColumn(one.name, one.in_file, "timestamp", True, one.values) if one.name == chosen else one
         for one in columns
@@ -157,8 +158,8 @@ def _column(session: duckdb.DuckDBPyConnection, column: str, reserved: set[str],
         name = f"{name}_value"
     if found[1] == 0:
         notes.append(f"{name} is empty in every row: varchar until somebody knows better")
-    elif data_type == "varchar" and (numbers := _numbers_in(session, quoted)) > 0.9:
-        notes.append(f"{name} is a number in {numbers:.0%} of the rows only (or has leading zeros): varchar")
+    elif data_type == "varchar":
+        notes += _nearly_numbers(session, name, quoted)
     values: tuple[str, ...] = ()
     if data_type == "varchar" and found[2] <= _FEW_VALUES and found[0] >= 20 * _FEW_VALUES:
         values = tuple(
@@ -170,14 +171,24 @@ def _column(session: duckdb.DuckDBPyConnection, column: str, reserved: set[str],
     return SeenColumn(name, column, data_type, found[0] > 0 and found[0] == found[1], values)
 
 
-def _numbers_in(session: duckdb.DuckDBPyConnection, quoted: str) -> float:
-    asked = f"select avg((try_cast({quoted} as double) is not null)::int) from rows where {quoted} is not null"
-    return float(session.sql(asked).fetchall()[0][0] or 0.0)
+def _nearly_numbers(session: duckdb.DuckDBPyConnection, name: str, quoted: str) -> list[str]:
+    """What to say of a text that is a number in nearly every row."""
+    pattern, _ = _KINDS["double"]
+    is_number = f"regexp_full_match({quoted}, '{pattern}')"
+    known, others = session.sql(
+        f"select count({quoted}), count(*) filter (where not {is_number}) from rows"
+    ).fetchall()[0]
+    if others > known * _FEW_ODD:
+        return []
+    odd = session.sql(f"select distinct {quoted} from rows where not {is_number} order by 1 limit 3").fetchall()
+    words = ", ".join(repr(value) for (value,) in odd)
+    said = f"{name} is a number in all but {others:,} of {known:,} rows (not: {words}), so varchar"
+    return [f"{said}; if these are faults, say data_type: double, and their rows are set aside with the reason"]
 
 
 def _proposed_moment(columns: Sequence[SeenColumn], notes: list[str]) -> str | None:
     """The column that most likely says when a row became known."""
-    moments = [one for one in columns if one.required and one.data_type in ("timestamp", "date")]
+    moments = [one for one in columns if one.required and one.data_type in _MOMENTS]
     if not moments:
         notes.append("no column says when a row became known: a table without time (say --known-at if one does)")
         return None
@@ -188,9 +199,10 @@ def _proposed_moment(columns: Sequence[SeenColumn], notes: list[str]) -> str | N
 
 
 def _proposed_key(
-    session: duckdb.DuckDBPyConnection, columns: Sequence[SeenColumn], rows: int, known_at: str | None, notes: list[str]
+    session: duckdb.DuckDBPyConnection, columns: Sequence[SeenColumn], known_at: str | None, notes: list[str]
 ) -> tuple[str, ...]:
-    """The fewest columns of which no two rows have the same."""
+    """The fewest columns of which no two rows have the same; a row that says nothing new is no second one."""
+    rows = int(session.sql("select count(*) from (select distinct * from rows)").fetchall()[0][0])
     usable = [one for one in columns if one.required and one.data_type != "double" and one.name != known_at]
     usable = sorted(usable, key=lambda one: not re.search(r"(^|_)(id|key|code|number|no)$", one.name))[
         :_MOST_KEY_COLUMNS
@@ -198,6 +210,8 @@ def _proposed_key(
     usable += [one for one in columns if one.name == known_at]
     for width in range(1, _KEY_WIDTH + 1):
         for chosen in combinations(usable, width):
+            if all(one.data_type in _MOMENTS for one in chosen):
+                continue  # a clock that never showed the same twice is no name of anything
             quoted = ", ".join(_quoted(one.in_file) for one in chosen)
             if (
                 rows

@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from dagster_defs.scaffolding.cadence import CADENCES, Step
 from dagster_defs.scaffolding.looking import SeenColumn, SeenTable
 from dagster_defs.scaffolding.writing import Plan
 
@@ -16,15 +17,18 @@ from dagster_defs.scaffolding.writing import Plan
 _TEMPLATES = Path(__file__).with_name("templates") / "domain"
 
 
-def plan_source(root: Path, source: str, domain: str, folder: Path, tables: Sequence[SeenTable]) -> Plan:
+def plan_source(
+    root: Path, source: str, domain: str, folder: Path, tables: Sequence[SeenTable], every: Step = "day"
+) -> Plan:
     """The files of a source with these tables, and those of its domain that are not there yet.
 
     Args:
         root: the dbt project.
         folder: where the files lie that the feed is to take.
+        every: how often they come; a domain that is there already keeps what it has declared.
     """
     plan = Plan(root)
-    plan_domain(plan, domain)
+    plan_domain(plan, domain, every)
     staging = f"models/staging/{domain}"
     values = {
         "source": source,
@@ -48,10 +52,11 @@ def plan_source(root: Path, source: str, domain: str, folder: Path, tables: Sequ
     return plan
 
 
-def plan_domain(plan: Plan, domain: str) -> None:
+def plan_domain(plan: Plan, domain: str, every: Step = "day") -> None:
     """A domain's group and its own copies of the core's tables, where they are not there yet."""
     title = domain.replace("_", " ").capitalize()
-    plan.add_if_absent(f"models/staging/{domain}/_{domain}__domain.yml", "domain.yml.j2", domain=domain, title=title)
+    values = {"domain": domain, "title": title, "cadence": CADENCES[every]}
+    plan.add_if_absent(f"models/staging/{domain}/_{domain}__domain.yml", "domain.yml.j2", **values)
     for template in sorted(_TEMPLATES.glob("*/*.j2")):
         layer, name = template.parent.name, template.stem.replace("DOMAIN", domain)
         plan.add_if_absent(f"models/{layer}/{domain}/{name}", f"domain/{layer}/{template.name}", domain=domain)

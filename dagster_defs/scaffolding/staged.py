@@ -5,13 +5,19 @@ What belongs here: reading the manifest for the writers. What does not: any writ
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ml_assets.declaration.domains import domain_of
 from ml_assets.errors import PerennialError
 
+# A measure that counts a fraction in whole numbers ends like this; a training set gives it back its unit.
+HUNDREDTHS = "_hundredths"
+# What a model takes as it is; a moment or a day is none.
+FEATURE_TYPES = ("varchar", "boolean", "integer", "bigint", "double")
+_WHOLE_TYPES = ("tinyint", "smallint", "integer", "int", "bigint")
+_FRACTION_TYPES = ("double", "float", "real")
 _OWN = ("known_at", "is_late", "row_version", "file_id")
 
 
@@ -22,14 +28,24 @@ class StagedColumn:
     name: str
     data_type: str | None
 
+    @property
+    def is_whole(self) -> bool:
+        return self.data_type in _WHOLE_TYPES
+
+    @property
+    def is_fraction(self) -> bool:
+        return self.data_type in _FRACTION_TYPES or str(self.data_type).startswith(("decimal", "numeric"))
+
 
 @dataclass(frozen=True)
 class Staged:
-    """A staging model."""
+    """A staging model, with what the landing table that it reads declares: its key, and which column tells its time."""
 
     name: str
     domain: str
     columns: tuple[StagedColumn, ...]
+    key: tuple[str, ...] = ()
+    time_column: str | None = None
 
     def column(self, name: str) -> StagedColumn:
         """The column of that name, its type known.
@@ -45,8 +61,21 @@ class Staged:
             raise PerennialError(f"{self.name}.{name}: its type cannot be told: no source has such a column")
         return found
 
+    def timed(self, option: str) -> Staged:
+        """Itself, if its rows carry a time.
 
-def staged(manifest: Mapping[str, Any], name: str) -> Staged:
+        Raises:
+            PerennialError: if they do not: nothing can then be said of what was known when.
+        """
+        if self.time_column is None:
+            raise PerennialError(
+                f"{option} {self.name}: its rows carry no time, so nobody can tell what was known when; "
+                "say config.meta.known_at of its landing table, or name another staging model"
+            )
+        return self
+
+
+def staged(manifest: Mapping[str, Any], name: str, option: str = "--from") -> Staged:
     """The staging model of that name.
 
     Raises:
@@ -55,18 +84,20 @@ def staged(manifest: Mapping[str, Any], name: str) -> Staged:
     nodes = {node["name"]: node for node in manifest["nodes"].values() if node["resource_type"] == "model"}
     known = sorted(one for one, node in nodes.items() if one.startswith("stg_") and domain_of(node) != "core")
     if name not in known:
-        raise PerennialError(f"--from {name}: there is no such staging model; there are {', '.join(known) or 'none'}")
+        raise PerennialError(f"{option} {name}: there is no such staging model; there are {', '.join(known) or 'none'}")
     node = nodes[name]
     types: dict[str, str] = {}
-    _types_above(manifest, node, types)
+    landing: dict[str, Any] = {}
+    for source in _sources_above(manifest, node):
+        types.update({column["name"]: column["data_type"] for column in source["columns"].values()})
+        landing.update((source.get("config") or {}).get("meta") or {})
     columns = tuple(StagedColumn(column, types.get(column)) for column in node["columns"] if column not in _OWN)
-    return Staged(name, domain_of(node), columns)
+    return Staged(name, domain_of(node), columns, tuple(landing.get("key") or ()), landing.get("known_at"))
 
 
-def _types_above(manifest: Mapping[str, Any], node: Mapping[str, Any], types: dict[str, str]) -> None:
+def _sources_above(manifest: Mapping[str, Any], node: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     for parent in node["depends_on"]["nodes"]:
         if parent in manifest["sources"]:
-            declared = manifest["sources"][parent]["columns"].values()
-            types.update({column["name"]: column["data_type"] for column in declared})
+            yield manifest["sources"][parent]
         elif manifest["nodes"].get(parent, {}).get("name", "").startswith("base_"):
-            _types_above(manifest, manifest["nodes"][parent], types)
+            yield from _sources_above(manifest, manifest["nodes"][parent])

@@ -84,6 +84,26 @@ def test_what_is_no_table_is_said(tmp_path: Path) -> None:
         look_at("x", [tmp_path / "x.csv"], key=["b"])
 
 
+def test_a_fault_among_numbers_is_named_with_what_to_say_of_it(tmp_path: Path) -> None:
+    lines = [f"{number},{number}.5,0{number}" for number in range(50)]
+    (tmp_path / "x.csv").write_text("\n".join(["id,warmth,zip", *lines, "50,hot,050"]) + "\n")
+    (note,) = [one for one in look_at("x", [tmp_path / "x.csv"]).notes if "number" in one]
+
+    assert note == (
+        "warmth is a number in all but 1 of 51 rows (not: 'hot'), so varchar; if these are faults, say data_type: double, "
+        "and their rows are set aside with the reason"
+    )
+
+
+def test_what_says_when_it_was_told_goes_before_what_says_when_it_was(tmp_path: Path) -> None:
+    """And a line that is said twice, or a clock that never shows the same twice, takes no key away from what names a row."""
+    lines = [f"M{n % 3},2024-01-0{1 + n // 3} 08:00,2024-01-0{1 + n // 3} 08:0{n % 3}" for n in range(27)]
+    (tmp_path / "x.csv").write_text("\n".join(["machine,read_at,recorded_at", *lines, lines[4]]) + "\n")
+    seen = look_at("x", [tmp_path / "x.csv"])
+
+    assert (seen.key, seen.known_at) == (("machine", "read_at"), "recorded_at")
+
+
 # --- writing
 
 
