@@ -47,7 +47,7 @@ WORDING: Mapping[str, Wording] = {
 def unit_of(label: str) -> str | None:
     """The unit that a label's name ends in; None if it names none.
 
-    >>> unit_of("arrival_delay_minutes"), unit_of("spend_next_28d")
+    >>> unit_of("waiting_minutes"), unit_of("stock_next_28d")
     ('minutes', None)
     """
     last = label.rpartition("_")[2]
