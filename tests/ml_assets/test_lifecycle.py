@@ -1,9 +1,8 @@
-"""The whole life: candidate, evidence, decision, rollback; each verb twice, and no way round the gates."""
+"""The whole life: candidate, evidence, decision; each verb twice, and no way round the gates."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -15,33 +14,14 @@ import pytest
 from ml_assets import lifecycle
 from ml_assets.deciding.log import DecisionLog
 from ml_assets.declaration.model import ModelDeclaration
-from ml_assets.errors import NoChampion, RegistryError, TrainingError
+from ml_assets.errors import RegistryError, TrainingError
 from ml_assets.lake.snapshot import Lake
-from ml_assets.lifecycle import PromotionResult
-from ml_assets.moments import text_of
 from ml_assets.registry.registry import Registry
+from tests.ml_assets.life import LATER, Clock, Life
 from tests.ml_assets.shop import AS_OF, FIRST_DAY, KEPT, RETURNS, declared, publish
 
-Clock = Callable[[], datetime]
 ELSEWHERE = "tests.ml_assets.elsewhere"
 SPOILED = [f"{ELSEWHERE}.SpoiledWhenAsked", f"{ELSEWHERE}.WithoutPriceAt"]
-LATER = AS_OF + timedelta(days=14)
-
-
-class Life:
-    """One model's life in one place, so that a test reads as a story."""
-
-    def __init__(self, lake: Lake, registry: Registry, log: DecisionLog, now: Clock) -> None:
-        self.lake, self.registry, self.log, self.now = lake, registry, log, now
-
-    def step(self, model: ModelDeclaration, as_of: datetime = AS_OF) -> PromotionResult:
-        version = lifecycle.make_candidate(self.lake, self.registry, model, lock_hash="lock", as_of=as_of).version
-        evidence = lifecycle.evaluate_candidate(self.lake, self.registry, model, version, now=self.now)
-        return lifecycle.decide_and_promote(self.registry, self.log, model, evidence, now=self.now)
-
-    def champion(self, model: str = "returns") -> int | None:
-        version = self.registry.champion(model)
-        return version.version if version else None
 
 
 @pytest.fixture
@@ -173,99 +153,6 @@ def test_a_window_that_grew_is_compared_only_where_the_champions_twin_is_blind(
     assert evidence.compared_from == AS_OF - timedelta(days=28)
     rows = {one.against: one.rows for one in evidence.comparisons if one.slice_name == "overall"}
     assert rows["champion"] < rows["baseline_constant"] == evidence.rows
-
-
-def test_a_rollback_restores_identical_predictions(life: Life, declaration: ModelDeclaration) -> None:
-    life.step(declaration)
-    first = lifecycle.score_due(life.lake, life.registry, declaration)
-    before = {path.name: path.read_bytes() for path in first.files}
-    life.step(declaration, LATER)
-    for path in first.files:
-        path.unlink()
-    result = lifecycle.rollback(
-        life.lake, life.registry, life.log, declaration, now=life.now, reason="The kiosk complained."
-    )
-    assert (result.champion.version, result.previous.version, life.champion()) == (1, 2, 1)
-    again = lifecycle.score_due(life.lake, life.registry, declaration)
-    assert {path.name: path.read_bytes() for path in again.files} == before
-    line = life.log.last("returns")
-    assert line is not None
-    assert (line.kind, line.verdict, line.version, line.previous_version) == ("rollback", "rolled_back", 1, 2)
-    assert line.reasons[0]["text"] == "The kiosk complained."
-    assert life.log.verify() == 3
-
-
-def test_a_rollback_is_dated_with_how_far_the_data_go_now(life: Life, declaration: ModelDeclaration) -> None:
-    life.step(declaration)
-    life.step(declaration, LATER)
-
-    lifecycle.rollback(life.lake, life.registry, life.log, declaration, now=life.now, reason="test")
-
-    line, present = life.log.last("returns"), lifecycle.watermark(life.lake, declaration)
-    assert line is not None
-    assert line.as_of == text_of(present)
-    assert present > LATER
-
-
-def test_a_rollback_goes_through_though_the_training_set_cannot_be_read(
-    life: Life, declaration: ModelDeclaration
-) -> None:
-    life.step(declaration)
-    life.step(declaration, LATER)
-    (life.lake.root / "catalog.jsonl").write_text("")
-
-    lifecycle.rollback(life.lake, life.registry, life.log, declaration, now=life.now, reason="test")
-
-    line = life.log.last("returns")
-    assert line is not None
-    assert (line.kind, line.as_of, life.champion()) == ("rollback", None, 1)
-
-
-def test_a_version_that_was_rolled_back_does_not_return_by_itself(life: Life, declaration: ModelDeclaration) -> None:
-    life.step(declaration)
-    life.step(declaration, LATER)
-    lifecycle.rollback(life.lake, life.registry, life.log, declaration, now=life.now, reason="test")
-    for is_new in (True, False):
-        result = life.step(declaration, LATER)
-        assert (result.decision.verdict, result.is_new) == ("rejected", is_new)
-        assert [reason.gate for reason in result.decision.failed] == ["not_rolled_back"]
-    assert life.champion() == 1
-
-
-def test_there_is_nothing_to_roll_back_to_before_a_second_champion(life: Life, declaration: ModelDeclaration) -> None:
-    with pytest.raises(NoChampion, match="no champion yet"):
-        lifecycle.rollback(life.lake, life.registry, life.log, declaration, now=life.now, reason="test")
-    life.step(declaration)
-    with pytest.raises(NoChampion, match="only had one champion, version 1"):
-        lifecycle.rollback(life.lake, life.registry, life.log, declaration, now=life.now, reason="test")
-
-
-def test_a_crash_between_log_and_champion_is_made_good_by_the_next_call(
-    life: Life, declaration: ModelDeclaration, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with monkeypatch.context() as patch:
-        patch.setattr(Registry, "promote", lambda *args: (_ for _ in ()).throw(KeyboardInterrupt()))
-        with pytest.raises(KeyboardInterrupt):
-            life.step(declaration)
-    assert (life.log.verify(), life.champion()) == (1, None)
-    result = life.step(declaration)
-    assert (result.is_new, life.champion(), life.log.verify()) == (False, 1, 1)
-
-
-def test_a_rollback_that_was_cut_short_is_finished_and_logged_once(
-    life: Life, declaration: ModelDeclaration, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    life.step(declaration)
-    life.step(declaration, LATER)
-    with monkeypatch.context() as patch:
-        patch.setattr(Registry, "roll_back", lambda *args: (_ for _ in ()).throw(KeyboardInterrupt()))
-        with pytest.raises(KeyboardInterrupt):
-            lifecycle.rollback(life.lake, life.registry, life.log, declaration, now=life.now, reason="test")
-    assert (life.log.verify(), life.champion()) == (3, 2)
-
-    lifecycle.rollback(life.lake, life.registry, life.log, declaration, now=life.now, reason="test")
-
-    assert (life.log.verify(), life.champion()) == (3, 1)
 
 
 def test_evidence_against_a_champion_of_yesterday_is_refused(life: Life, declaration: ModelDeclaration) -> None:
