@@ -125,7 +125,7 @@ def begins(step: str) -> Callable[[RealHome], Marker]:
 
     def begin(home: RealHome) -> Marker:
         before = len(runs(home))
-        return lambda: len(newest := runs(home)) > before and step in _steps(home, newest[0].run_id)[0]
+        return lambda: len(newest := runs(home)) > before and step in steps(home, newest[0].run_id)[0]
 
     return begin
 
@@ -165,30 +165,30 @@ class Tally:
 
 
 @cache
-def _instance(dagster_home: Path) -> dg.DagsterInstance:
+def instance_at(dagster_home: Path) -> dg.DagsterInstance:
     return dg.DagsterInstance.from_config(str(dagster_home))
 
 
 def runs(home: RealHome) -> Sequence[dg.DagsterRun]:
     """Newest first."""
     folder = home.path / "dagster"
-    return _instance(folder).get_runs() if (folder / "dagster.yaml").exists() else []
+    return instance_at(folder).get_runs() if (folder / "dagster.yaml").exists() else []
 
 
 def process_of_newest_run(home: RealHome) -> int:
     kind = dg.DagsterEventType.RUN_START
-    (entry,) = _instance(home.path / "dagster").event_log_storage.get_logs_for_run(runs(home)[0].run_id, of_type=kind)
+    (entry,) = instance_at(home.path / "dagster").event_log_storage.get_logs_for_run(runs(home)[0].run_id, of_type=kind)
     assert entry.dagster_event is not None
     assert entry.dagster_event.pid is not None
     return entry.dagster_event.pid
 
 
-def _steps(home: RealHome, run_id: str) -> tuple[dict[str, float], dict[str, float]]:
+def steps(home: RealHome, run_id: str) -> tuple[dict[str, float], dict[str, float]]:
     """When the run's steps began, and when they ended."""
     kinds = {dg.DagsterEventType.STEP_START, dg.DagsterEventType.STEP_SUCCESS, dg.DagsterEventType.STEP_FAILURE}
     begun: dict[str, float] = {}
     ended: dict[str, float] = {}
-    for entry in _instance(home.path / "dagster").event_log_storage.get_logs_for_run(run_id, of_type=kinds):
+    for entry in instance_at(home.path / "dagster").event_log_storage.get_logs_for_run(run_id, of_type=kinds):
         event = entry.dagster_event
         if event and event.step_key:
             (begun if event.is_step_start else ended)[event.step_key] = entry.timestamp
@@ -197,7 +197,7 @@ def _steps(home: RealHome, run_id: str) -> tuple[dict[str, float], dict[str, flo
 
 def step_seconds(home: RealHome) -> dict[str, float]:
     """How long each step of the newest run took."""
-    begun, ended = _steps(home, runs(home)[0].run_id)
+    begun, ended = steps(home, runs(home)[0].run_id)
     return {step: ended[step] - began for step, began in begun.items()}
 
 
@@ -205,7 +205,7 @@ def phase_of_run(home: RealHome, runs_before: int) -> str:
     """What the newest run was at: the step that has begun and not ended."""
     if len(runs(home)) == runs_before:
         return "start"
-    begun, ended = _steps(home, runs(home)[0].run_id)
+    begun, ended = steps(home, runs(home)[0].run_id)
     at = [step for step in begun if step not in ended]
     if not at:
         return "between steps" if begun else "start"
