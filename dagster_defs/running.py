@@ -108,7 +108,7 @@ def run_job(
         name = failures[0].step_key if failures else job
         raise PerennialError(
             f"{job}: step {name} failed. What was published before stands.\n{detail[-2000:]}\n"
-            f"See it with: make up (run {result.run_id})"
+            f"See it in the UI (perennial up): run {result.run_id}"
         )
     return result.run_id
 

@@ -52,7 +52,7 @@ def build_landing_sensor(landing: Path, job: str, busy_jobs: Sequence[str]) -> d
         state = landing_state(landing)
         if not state.files:
             return dg.SkipReason(
-                f"nothing has landed in {landing} yet. Begin with make run (the example) or perennial land, or drop "
+                f"nothing has landed in {landing} yet. Begin with perennial run, which asks the feeds, or drop "
                 f"files into {landing}/<source>/<table>/"
             )
         if state.digest == cursor.get("requested"):
