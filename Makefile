@@ -36,7 +36,7 @@ backtest: $(READY) ## Retrain week by week over the year and judge every model a
 	@$(BIN)/perennial backtest
 
 test: $(READY) ## Run the tests, except the slow ones (those: pytest -m slow).
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 check: $(READY) ## Lint, formats, types, import rules, SQL and YAML.
 	$(BIN)/ruff check

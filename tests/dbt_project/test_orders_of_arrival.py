@@ -1,10 +1,12 @@
 """Whatever comes in whatever order: what a decision was answered from stays its training row, and a full refresh gives what the increments gave.
 
-Late files, corrections, repeats, a second file of airports and rows of far-off years, in random orders of arrival.
+Late files, corrections, repeats, a second file of airports and rows of far-off years, in random orders of arrival;
+PERENNIAL_TEST_ORDERS says how many.
 """
 
 from __future__ import annotations
 
+import os
 import random
 from pathlib import Path
 
@@ -12,7 +14,7 @@ import pytest
 from dbt_homes import Home, Project
 from orders import Answered, batches_of, contents, land_all, small_feed, training_features, with_mischief
 
-ORDERS = 20
+ORDERS = int(os.environ.get("PERENNIAL_TEST_ORDERS", "8"))
 BUILD = ("build", "--exclude-resource-types", "test", "unit_test")  # tested once, at the end
 
 
