@@ -177,8 +177,8 @@ def _next(answer: dict[str, Any]) -> str | None:
         if answer["landed_files"]:
             return f"{answer['landed_files']:,} files have landed and nothing is published yet: perennial run"
         return (
-            "nothing has landed yet. perennial run asks the declared feeds and runs all; other files are dropped "
-            "into landing/<source>/<table>/ of the home before"
+            "nothing has landed yet. make run lands the example's data and runs everything; for your own data, drop "
+            "files into var/landing/<source>/<table>/ or perennial land, then perennial run"
         )
     if answer["registry"]:
         return "nothing is trained or promoted until the registry can be read; the champions last seen predict"

@@ -92,7 +92,7 @@ def test_a_lost_champions_file_is_no_home_without_a_champion(
 def test_an_empty_home_is_greeted_with_what_to_do_first(settings: Settings, manifest: object, tmp_path: Path) -> None:
     answer = gather_status(settings.model_copy(update={"home": tmp_path / "home"}).prepared())
 
-    assert answer["next"].startswith("nothing has landed yet. perennial run ")
+    assert answer["next"].startswith("nothing has landed yet. make run ")
     assert "var/landing/<source>/<table>/" in shown(answer)
 
 
