@@ -28,6 +28,7 @@ pytestmark = pytest.mark.slow
 SEED = 20130101
 STEPS = ("candidate", "evaluation", "champion", "predictions")
 DECISIONS = "lake/decisions.jsonl"
+LEAST_HITS = 2
 # Training once more, so that there is somebody to replace and to go back to.
 OTHERWISE = {r"max_iter: 10": "max_iter: 40"}
 
@@ -42,7 +43,16 @@ class Stage:
     moments: Callable[[dict[str, float]], Sequence[Moment]]
     before: Callable[[RealHome], None] = lambda home: None
     is_done: Callable[[RealHome], bool] = lambda home: False
+    # The step in which each of these phases is surely hit, if the moments above have missed it.
+    surely: tuple[tuple[str, str], ...] = ()
 
+
+IN_TRAINING = (
+    ("train", "late_arrival__candidate"),
+    ("promote", "late_arrival__champion"),
+    ("score", "late_arrival__predictions"),
+)
+IN_A_JOB = (("watch", "dbt_flights_2"),)
 
 OPEN_REGISTRY = """
 import sys
@@ -92,10 +102,10 @@ def stages() -> list[Stage]:
     return [
         Stage("land", killing.command("land", "--through", "2013-01-05"), 8, while_landing),
         Stage("build", killing.shell_build(), 12, while_building),
-        Stage("train", killing.assets(*steps), 15, while_training),
+        Stage("train", killing.assets(*steps), 15, while_training, surely=IN_TRAINING),
         Stage("refresh", killing.job(REFRESH_JOB), 4, while_running_a_job),
         Stage("land", killing.command("land", "--through", "2013-01-06"), 3, while_landing),
-        Stage("score", killing.job(SCORE_JOB), 4, while_running_a_job),
+        Stage("score", killing.job(SCORE_JOB), 4, while_running_a_job, surely=IN_A_JOB),
         Stage("retrain", killing.assets(*steps), 9, while_training, before=other_models),
         *[
             Stage(
@@ -128,10 +138,18 @@ def outcome(home: RealHome) -> dict[str, Any]:
 
 def endure(stage: Stage, home: RealHome, usual: dict[str, float], tally: Tally, chance: random.Random) -> None:
     """The stage, killed again and again, and then let through."""
-    moments = [*stage.moments(usual), *after_start(usual["all"] * 0.9, 2 * stage.kills)]
+    moments = iter([*stage.moments(usual), *after_start(usual["all"] * 0.9, 2 * stage.kills)])
+    missed = [Moment(0.02, begins(step)) for phase, step in stage.surely for _ in range(2)]
+    phases = [phase for phase, _ in stage.surely for _ in range(2)]
     hits = 0
-    for moment in moments:
-        if hits == stage.kills or stage.is_done(home):
+    while not stage.is_done(home):
+        if hits < stage.kills and (moment := next(moments, None)):
+            pass
+        elif missed:
+            moment, phase = missed.pop(), phases.pop()
+            if tally.hits[phase] >= LEAST_HITS:
+                continue
+        else:
             break
         runs_before, began = len(killing.runs(home)), time.time()
         if not killing.kill(stage.program, home, moment, chance):
@@ -184,7 +202,7 @@ def test_a_home_killed_fifty_times_comes_to_the_same_as_an_undisturbed_one(tmp_p
     assert reader.states >= 3
     assert tally.kills >= 50, tally
     for phase in ("land", "build", "publish", "train", "score", "watch", "roll back"):
-        assert tally.hits[phase] >= 2, tally
+        assert tally.hits[phase] >= LEAST_HITS, tally
     assert tally.hits["promote"] >= 1, tally  # it takes a tenth of a second
     print(f"\n{tally}; left half-written: {left_over(home)}")
     swept = home.perennial("sweep", "--older-than", "0.0001 minutes", "--yes")
