@@ -1,12 +1,10 @@
 """Whatever comes in whatever order: what a decision was answered from stays its training row, and a full refresh gives what the increments gave.
 
-Late files, corrections, repeats, a second file of airports and rows of far-off years, in random orders of arrival;
-PERENNIAL_TEST_ORDERS says how many.
+Late files, corrections, repeats, a second file of airports and rows of far-off years, in random orders of arrival.
 """
 
 from __future__ import annotations
 
-import os
 import random
 from pathlib import Path
 
@@ -14,7 +12,7 @@ import pytest
 from dbt_homes import Home, Project
 from orders import Answered, batches_of, contents, land_all, small_feed, training_features, with_mischief
 
-ORDERS = int(os.environ.get("PERENNIAL_TEST_ORDERS", "8"))
+ORDERS = 20
 BUILD = ("build", "--exclude-resource-types", "test", "unit_test")  # tested once, at the end
 
 

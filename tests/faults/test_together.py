@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import time
@@ -19,7 +18,7 @@ from tests.faults import killing
 
 pytestmark = pytest.mark.slow
 
-ROUNDS = int(os.environ.get("PERENNIAL_TEST_ROUNDS", "5"))
+ROUNDS = 10
 # What an error at a file that somebody else has would say, in dbt's, Dagster's or SQLite's words.
 TROUBLE = re.compile(r"\block|IO Error|OperationalError|Traceback|JSONDecodeError", re.IGNORECASE)
 HOLD = "import duckdb, sys, time; held = duckdb.connect(sys.argv[1]); print('held', flush=True); time.sleep(600)"
